@@ -1,0 +1,41 @@
+"""The problem: what is asked, what the right answer is, and who may judge it."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+VerifierName = Literal["math", "numeric", "choice", "exact"]
+VERIFIER_NAMES: tuple[VerifierName, ...] = get_args(VerifierName)
+
+PROBLEM_SCHEMA = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("problem", pa.string(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("verifier", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("num_choices", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem, as a row of the `problems` table.
+
+    Attributes:
+        problem_id: unique within its table.
+        problem: the text the model is asked, without the prompt style around it.
+        answer: the gold answer, as the verifier reads it.
+        verifier: name of the verifier that judges answers to it.
+        source: the benchmark (or file) it comes from; results are grouped by it.
+        num_choices: number of options of a multiple-choice problem, else None.
+    """
+
+    problem_id: str
+    problem: str
+    answer: str
+    verifier: VerifierName
+    source: str
+    num_choices: int | None = None
