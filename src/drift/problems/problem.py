@@ -1,5 +1,6 @@
 """The problem: what is asked, what the right answer is, and who may judge it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -39,3 +40,14 @@ class Problem:
     verifier: VerifierName
     source: str
     num_choices: int | None = None
+
+
+def to_table(problems: Sequence[Problem]) -> pa.Table:
+    """The problems as a table of `PROBLEM_SCHEMA`, in order."""
+    columns = {name: [getattr(problem, name) for problem in problems] for name in PROBLEM_SCHEMA.names}
+    return pa.table(columns, schema=PROBLEM_SCHEMA)
+
+
+def from_table(table: pa.Table) -> list[Problem]:
+    """The problems of a `problems` table, in order; the inverse of `to_table`."""
+    return [Problem(**row) for row in table.select(PROBLEM_SCHEMA.names).to_pylist()]

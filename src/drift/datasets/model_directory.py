@@ -1,0 +1,19 @@
+"""A policy as a Hugging Face directory."""
+
+from pathlib import Path
+
+from drift.datasets.directory import DirectoryDataset
+from drift.model_directory import ModelDirectory
+
+
+class ModelDirectoryDataset(DirectoryDataset[ModelDirectory, ModelDirectory]):
+    """Saves a model directory (hard-linked where possible); loads the path and its provenance, never the weights."""
+
+    def _open(self, path: Path) -> ModelDirectory:
+        return ModelDirectory.open(path)
+
+    def _write(self, data: ModelDirectory, path: Path) -> None:
+        data.write_to(path)
+
+    def _is_saved(self, data: ModelDirectory, target: Path) -> bool:
+        return data.is_at(target)

@@ -1,0 +1,43 @@
+"""kedro-datasets' file datasets, written beside their place and renamed: a killed run leaves no half-written file."""
+
+import inspect
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro_datasets import json, pandas, plotly
+
+from drift.shards import replace_durably
+
+
+class _WholeFile:
+    """Redirects a dataset's save to a partial file and renames it when the save has succeeded."""
+
+    _saving = False
+
+    def save(self, data: Any) -> None:  # noqa: ANN401
+        """Saves `data`; it becomes visible when it is complete."""
+        target = Path(self._get_save_path())
+        self._saving = True
+        try:
+            # The dataset's own save, without the wrapper in which Kedro looks for the finished version.
+            inspect.unwrap(super().save)(self, data)  # ty: ignore
+            replace_durably(Path(self._get_save_path()), target)
+        finally:
+            self._saving = False
+
+    def _get_save_path(self) -> PurePosixPath:
+        path: PurePosixPath = super()._get_save_path()
+        return path.with_name(f".{path.name}.{os.getpid()}.partial") if self._saving else path
+
+
+class JSONDataset(_WholeFile, json.JSONDataset):
+    """`kedro_datasets.json.JSONDataset`, whole or not there."""
+
+
+class ParquetDataset(_WholeFile, pandas.ParquetDataset):
+    """`kedro_datasets.pandas.ParquetDataset`, whole or not there."""
+
+
+class PlotlyDataset(_WholeFile, plotly.JSONDataset):
+    """`kedro_datasets.plotly.JSONDataset`, whole or not there."""

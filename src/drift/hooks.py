@@ -1,0 +1,57 @@
+"""What happens around a run: paths are anchored, errors become one sentence, and the end says what came out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from kedro.framework.hooks import hook_impl
+
+from drift.errors import UserError
+from drift.parameters import TOP_LEVEL_KEYS, WorkingDirectory
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+_WORKING_DIRECTORY = "params:working_directory"
+
+
+class ProjectHooks:
+    """The project's hooks."""
+
+    @hook_impl
+    def after_context_created(self, context: "KedroContext") -> None:
+        """Remembers where the project is, and refuses parameters that nothing reads."""
+        self._project_path = Path(context.project_path)
+        unknown = sorted(set(context.params) - set(TOP_LEVEL_KEYS))
+        if unknown:
+            known = ", ".join(TOP_LEVEL_KEYS)
+            _raise(UserError(f"Unknown parameters: {', '.join(unknown)}; the top-level keys are: {known}."))
+
+    @hook_impl
+    def after_catalog_created(self, catalog: "CatalogProtocol") -> None:
+        """Anchors the working directory in the project, wherever the command was given."""
+        if _WORKING_DIRECTORY in catalog:
+            directory = WorkingDirectory.model_validate(catalog.load(_WORKING_DIRECTORY))
+            catalog[_WORKING_DIRECTORY] = WorkingDirectory(self._project_path / directory.root)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """On the command line, a user's error is its sentence and nothing else."""
+        if isinstance(error, UserError):
+            _raise(error)
+
+    @hook_impl
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
+        """Ends every run with what it made, where it is, and what to do next."""
+        from drift.pipelines.closing import print_closing
+
+        print_closing(pipeline, catalog, self._project_path)
+
+
+def _raise(error: UserError) -> NoReturn:
+    """Raises an error as what the command line shows without a traceback, or as itself elsewhere."""
+    if click.get_current_context(silent=True):
+        raise click.ClickException(str(error)) from error
+    raise error

@@ -1,0 +1,154 @@
+"""The parameters: one frozen model for each top-level key of `conf/base/parameters.yml`.
+
+Kedro validates them, all together, before any node runs: an unknown name or a value out of range ends the run
+with a sentence. Every field says what it is; names that the paper has are the paper's.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from drift.problems.sources import ProblemSource
+
+FloatType = Literal["float32", "bfloat16", "float16"]
+
+
+class Parameters(BaseModel):
+    """What all parameter models share: unknown names are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Seed(RootModel[Annotated[int, Field(ge=0)]]):
+    """`seed`: from which every random choice of the run is derived."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class WorkingDirectory(RootModel[Path]):
+    """`working_directory`: where unfinished and reusable work is kept, relative to the project."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ModelParameters(Parameters):
+    """`model`: the reference policy."""
+
+    path: str = Field(min_length=1)
+    """A local Hugging Face directory, a Hub id such as `Qwen/Qwen2.5-3B-Instruct`, or `bundled:…`, a packaged one."""
+    dtype: FloatType = "bfloat16"
+    """Number format the policy is stored and sampled in."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run on this machine."""
+
+
+class ProblemsParameters(Parameters):
+    """`problems`: what is asked, in training and in evaluation."""
+
+    train: ProblemSource
+    """Where the training problems come from."""
+    evaluation: ProblemSource
+    """Where the held-out problems come from; no problem may be in both."""
+
+
+class ProtocolParameters(Parameters):
+    """`protocol`: how it is asked."""
+
+    max_turns: int = Field(default=5, ge=1)
+    """Budget K: the most responses a conversation may have."""
+    feedback: str = Field(default="Incorrect. Please think again.", min_length=1)
+    """What the user says after a wrong response; the only signal the model gets."""
+    prompt: Literal["boxed", "think_answer"] = "boxed"
+    """Named prompt style: the words around the problem and the answer format asked for."""
+
+
+class EngineParameters(Parameters):
+    """`rollout.engine`: how the sampling engine uses the machine."""
+
+    max_sequences: int = Field(default=128, ge=1)
+    """Most sequences decoded at the same time."""
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """Number of GPUs one copy of the model is spread over."""
+    memory_share: float = Field(default=0.9, gt=0, le=1)
+    """Share of each GPU's memory the engine may take (ignored on a CPU)."""
+    cpu_cache_gib: float = Field(default=2.0, gt=0)
+    """Size of the key-value cache on a CPU, GiB (ignored on a GPU)."""
+
+
+class RolloutParameters(Parameters):
+    """`rollout`: how trajectories are sampled from the reference policy."""
+
+    n: int = Field(ge=1)
+    """N: trajectories per problem."""
+    temperature: float = Field(default=1.0, gt=0, le=2)
+    """Sampling temperature."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling: the probability mass that is kept; 1 keeps all."""
+    max_new_tokens: int = Field(ge=1)
+    """Most tokens of one response."""
+    problems_per_shard: int = Field(default=64, ge=1)
+    """Whole problems written to disk together; what is on disk is never sampled again."""
+    engine: EngineParameters = EngineParameters()
+    """Engine settings, shared with evaluation."""
+
+
+class WeightingParameters(Parameters):
+    """`weighting`: how returns become weights (Eq. 12 and 13)."""
+
+    gamma: float = Field(default=0.9, gt=0, le=1)
+    """Discount per turn: success at turn T is worth gamma^(T-1)."""
+    beta: float = Field(default=0.1, gt=0)
+    """Temperature of the weights; `.inf` gives every trajectory weight 1 (SFT-5turn)."""
+    penalty: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    """Price of repeating answers: penalty * (1 - distinct answers / turns)."""
+    unsolved: Literal["keep", "drop"] = "keep"
+    """What becomes of problems that no trajectory solved: the paper keeps them."""
+    prune_below: float = Field(default=0.0, ge=0, lt=1)
+    """Examples of a smaller weight cost no computation, but keep their place in the global batch and its divisor."""
+    retain: Literal["terminal", "all"] = "terminal"
+    """Which turns are trained on: the terminal one (the paper) or all of them (its ablation)."""
+
+
+class TrainingParameters(Parameters):
+    """`training`: the weighted fine-tuning (Eq. 14 and 15)."""
+
+    steps: int = Field(ge=1)
+    """Number of optimiser steps; the data is passed over as often as they need."""
+    batch_size: int = Field(ge=1)
+    """B: trajectories of one optimiser step, the divisor of the loss."""
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
+    """Learning rate after warm-up, constant from there on."""
+    warmup_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps over which the learning rate rises linearly from 0."""
+    weight_decay: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+    """AdamW's decoupled weight decay."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient of a whole step; `.inf` never clips."""
+    micro_batch_tokens: int = Field(default=4096, ge=1)
+    """Most tokens, padding included, of one forward and backward pass; it changes memory and speed, not the result."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Number format of the computation; weights and optimiser state are float32 in either case."""
+
+
+class EvaluationParameters(Parameters):
+    """`evaluation`: greedy conversations with the reference and the trained policy."""
+
+    max_new_tokens: int = Field(ge=1)
+    """Most tokens of one response."""
+    bootstrap_samples: int = Field(default=2000, ge=100)
+    """Resamples of the problems behind each 95 % interval."""
+
+
+TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
+    "seed": Seed,
+    "model": ModelParameters,
+    "problems": ProblemsParameters,
+    "protocol": ProtocolParameters,
+    "rollout": RolloutParameters,
+    "weighting": WeightingParameters,
+    "training": TrainingParameters,
+    "evaluation": EvaluationParameters,
+    "working_directory": WorkingDirectory,
+}
+"""Every key of `parameters.yml` and the model that reads it."""

@@ -1,0 +1,19 @@
+"""The four pipelines and their sum."""
+
+from kedro.pipeline import Pipeline
+
+from drift.pipelines.evaluation.pipeline import create_pipeline as evaluation
+from drift.pipelines.rollout.pipeline import create_pipeline as rollout
+from drift.pipelines.training.pipeline import create_pipeline as training
+from drift.pipelines.weighting.pipeline import create_pipeline as weighting
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Pipelines by name; `kedro run` runs all of them."""
+    pipelines = {
+        "rollout": rollout(),
+        "weighting": weighting(),
+        "training": training(),
+        "evaluation": evaluation(),
+    }
+    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([]))}

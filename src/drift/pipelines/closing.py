@@ -1,0 +1,77 @@
+"""The last lines of a run: what came out, where it is, what to do next."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+Summary = dict[str, Any]
+
+
+def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
+    """Prints one line for each stage that ran, the results if there are any, and the next step."""
+    console = Console()
+    outputs = pipeline.all_outputs()
+    for name, sentence in _SENTENCES.items():
+        if name in outputs:
+            console.print(escape(sentence(catalog.load(name))), highlight=False)
+    if "multi_at_k" in outputs:
+        from drift.evaluation.summary import summary_table
+
+        console.print(summary_table(catalog.load("multi_at_k")))
+    charts = sorted(name for name in outputs if "plotly" in type(catalog.get(name)).__name__.lower())
+    if charts:
+        where = project_path / "data" / "08_reporting"
+        console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
+    console.print(escape(_next_step(outputs)), highlight=False)
+
+
+def _rollout_sentence(summary: Summary) -> str:
+    return (
+        f"rollout: {summary['trajectories']} trajectories of {summary['problems']} problems, "
+        f"{summary['success_rate']:.0%} solved ({', '.join(map(str, summary['solved_by_turn']))} by turn), "
+        f"{summary['cut_share']:.0%} of the responses cut at the token limit."
+    )
+
+
+def _weighting_sentence(summary: Summary) -> str:
+    return (
+        f"weighting: {summary['num_examples']} examples, effective sample size "
+        f"{summary['effective_sample_size']:.0f}, {summary['num_pruned']} pruned ({summary['pruned_mass']:.2%} of "
+        f"the weight); "
+        f"problems: {summary['all_right']} all right, {summary['mixed']} mixed, {summary['all_wrong']} unsolved."
+    )
+
+
+def _training_sentence(log: Any) -> str:  # noqa: ANN401
+    first, last = log.iloc[0], log.iloc[-1]
+    return (
+        f"training: {len(log)} steps, weighted loss {first['weighted_loss']:.3f} → {last['weighted_loss']:.3f}, "
+        f"{log['num_tokens'].sum()} tokens at {log['tokens_per_second'].median():.0f} tokens/s."
+    )
+
+
+_SENTENCES: dict[str, Callable[[Any], str]] = {
+    "rollout_summary": _rollout_sentence,
+    "weighting_summary": _weighting_sentence,
+    "training_log": _training_sentence,
+}
+
+
+def _next_step(outputs: set[str]) -> str:
+    if "multi_at_k" in outputs:
+        return (
+            "Next: another tilt of the same trajectories, without sampling again: "
+            "kedro run --pipelines=weighting,training,evaluation --params weighting.beta=0.2"
+        )
+    if "checkpoint" in outputs:
+        return "Next: kedro run --pipelines=evaluation"
+    if "weighted_turns" in outputs:
+        return "Next: kedro run --pipelines=training,evaluation"
+    return "Next: kedro run --pipelines=weighting,training,evaluation"

@@ -1,0 +1,72 @@
+"""load_eval_problems → evaluate_policies → score."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from drift.pipelines.evaluation.nodes import (
+    draw_correction_rate,
+    draw_multi_at_k,
+    evaluate_policies,
+    load_eval_problems,
+    score,
+)
+
+
+def create_pipeline() -> Pipeline:
+    """Stage 4."""
+    return pipeline(
+        [
+            node(
+                load_eval_problems,
+                inputs=[
+                    "train_problems",
+                    "params:problems",
+                    "params:protocol",
+                    "params:evaluation",
+                    "params:model",
+                    "reference_model",
+                    "params:seed",
+                ],
+                outputs="eval_problems",
+                name="load_eval_problems_node",
+            ),
+            node(
+                evaluate_policies,
+                inputs=[
+                    "eval_problems",
+                    "reference_model",
+                    "checkpoint",
+                    "params:model",
+                    "params:protocol",
+                    "params:rollout",
+                    "params:evaluation",
+                    "params:working_directory",
+                ],
+                outputs="eval_trajectories",
+                name="evaluate_policies_node",
+            ),
+            node(
+                score,
+                inputs=[
+                    "eval_trajectories",
+                    "eval_problems",
+                    "params:protocol",
+                    "params:evaluation",
+                    "params:seed",
+                ],
+                outputs="multi_at_k",
+                name="score_node",
+            ),
+            node(
+                draw_multi_at_k,
+                inputs="multi_at_k",
+                outputs="multi_at_k_chart",
+                name="draw_multi_at_k_node",
+            ),
+            node(
+                draw_correction_rate,
+                inputs="multi_at_k",
+                outputs="correction_rate_chart",
+                name="draw_correction_rate_node",
+            ),
+        ]
+    )

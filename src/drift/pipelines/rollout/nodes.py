@@ -1,0 +1,75 @@
+"""Nodes of stage 1: the reference policy, the training problems, the trajectories."""
+
+from typing import Any
+
+import pandas as pd
+
+from drift.model_directory import ModelDirectory
+from drift.parameters import (
+    ModelParameters,
+    ProblemsParameters,
+    ProtocolParameters,
+    RolloutParameters,
+    Seed,
+    WorkingDirectory,
+)
+from drift.pipelines.problem_frames import from_frame, to_frame
+from drift.shards import Shards
+
+
+def prepare_reference_model(model: ModelParameters, working_directory: WorkingDirectory) -> ModelDirectory:
+    """Brings the reference policy onto this machine."""
+    from drift.rollout.reference import prepare_reference_model
+
+    return prepare_reference_model(model, working_directory.root)
+
+
+def load_train_problems(
+    problems: ProblemsParameters,
+    protocol: ProtocolParameters,
+    rollout: RolloutParameters,
+    model: ModelParameters,
+    reference_model: ModelDirectory,
+    seed: Seed,
+) -> pd.DataFrame:
+    """Loads and checks the training problems."""
+    from drift.problems.sources import load_problems
+    from drift.rollout.checks import check_problems
+
+    loaded = load_problems(problems.train, "train", seed.root)
+    check_problems(loaded, reference_model, model, protocol, rollout.max_new_tokens)
+    return to_frame(loaded)
+
+
+def sample_trajectories(
+    train_problems: pd.DataFrame,
+    reference_model: ModelDirectory,
+    model: ModelParameters,
+    protocol: ProtocolParameters,
+    rollout: RolloutParameters,
+    seed: Seed,
+    working_directory: WorkingDirectory,
+) -> Shards:
+    """Samples N trajectories of each training problem from the reference policy."""
+    from drift.rollout.sample import Rollout, sample
+
+    plan = Rollout(
+        policy=reference_model,
+        model=model,
+        problems=from_frame(train_problems),
+        protocol=protocol,
+        num_trajectories=rollout.n,
+        temperature=rollout.temperature,
+        top_p=rollout.top_p,
+        max_new_tokens=rollout.max_new_tokens,
+        seed=seed.root,
+    )
+    directory = working_directory.root / "rollout"
+    return sample(plan, rollout.engine, rollout.problems_per_shard, directory, "sampling")
+
+
+def summarize_rollout(trajectories: Shards) -> dict[str, Any]:
+    """Counts what was sampled."""
+    from drift.rollout.summary import rollout_summary
+
+    return rollout_summary(trajectories)

@@ -1,0 +1,38 @@
+"""Nodes of stage 3: the trained policy and its learning curve."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from drift.model_directory import ModelDirectory
+from drift.parameters import ModelParameters, Seed, TrainingParameters, WeightingParameters, WorkingDirectory
+from drift.shards import Shards
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+else:
+    Figure = Any  # plotly is imported when a chart is drawn, not before
+
+
+def train_policy(
+    weighted_turns: Shards,
+    reference_model: ModelDirectory,
+    model: ModelParameters,
+    training: TrainingParameters,
+    weighting: WeightingParameters,
+    seed: Seed,
+    working_directory: WorkingDirectory,
+) -> tuple[ModelDirectory, pd.DataFrame]:
+    """Fine-tunes the reference policy on the weighted turns."""
+    from drift.training.policy import train_policy
+
+    directory = working_directory.root / "training"
+    checkpoint, log = train_policy(weighted_turns, reference_model, model, training, weighting, seed.root, directory)
+    return checkpoint, pd.DataFrame(log)
+
+
+def draw_learning_curve(training_log: pd.DataFrame) -> Figure:
+    """Draws loss and gradient norm over the steps."""
+    from drift.training.charts import learning_curve_chart
+
+    return learning_curve_chart(training_log)

@@ -1,0 +1,52 @@
+"""Nodes of stage 2: returns, weights, and what the weighted data is made of."""
+
+from typing import TYPE_CHECKING, Any
+
+from drift.parameters import WeightingParameters
+from drift.shards import Shards, ShardStream
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+else:
+    Figure = Any  # plotly is imported when a chart is drawn, not before
+
+
+def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> ShardStream:
+    """Computes the return of every trajectory, shard by shard."""
+    from drift.weighting.returns import RETURN_INPUTS, shape_returns
+
+    tables = (shape_returns(table, weighting) for table in trajectories.tables(RETURN_INPUTS))
+    provenance = {
+        "trajectories": {"path": str(trajectories.path), **trajectories.provenance},
+        "gamma": weighting.gamma,
+        "penalty": weighting.penalty,
+    }
+    return ShardStream(tables, provenance)
+
+
+def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: WeightingParameters) -> ShardStream:
+    """Turns returns into weighted training examples, shard by shard."""
+    from drift.weighting.retention import weigh_trajectories
+
+    pairs = zip(trajectories.tables(), shaped_returns.tables(), strict=True)
+    tables = (weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
+    return ShardStream(tables, {**shaped_returns.provenance, "weighting": weighting.model_dump()})
+
+
+def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting: WeightingParameters) -> dict[str, Any]:
+    """Counts problems by outcome and examples by weight."""
+    from drift.weighting.composition import composition
+
+    return composition(shaped_returns, weighted_turns, weighting.prune_below).to_dict()
+
+
+def draw_weights(shaped_returns: Shards, weighted_turns: Shards, weighting_summary: dict[str, Any]) -> Figure:
+    """Draws the distribution of returns and weights."""
+    from drift.weighting.charts import returns_and_weights_chart
+
+    return returns_and_weights_chart(
+        shaped_returns.read(["shaped_return"])["shaped_return"].to_numpy(),
+        weighted_turns.read(["weight"])["weight"].to_numpy(),
+        weighting_summary["effective_sample_size"],
+        {outcome: weighting_summary[outcome] for outcome in ("all_right", "mixed", "all_wrong")},
+    )

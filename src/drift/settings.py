@@ -1,0 +1,15 @@
+"""Project settings, read by Kedro."""
+
+from drift.hooks import ProjectHooks
+
+HOOKS = (ProjectHooks(),)
+
+# Nothing about a user's project leaves the machine.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
+
+# Environments hold only what differs from `base`, also inside a key.
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,0 +1,131 @@
+r"""Reading answers out of text: the explicit answer, a number, an option letter, plain words.
+
+Nothing here parses mathematics (see `expressions.py`), so nothing here can hang: every pattern is linear in the text
+in practice, and the text is bounded by `MAX_RESPONSE_CHARACTERS`.
+"""
+
+import re
+from fractions import Fraction
+
+# Only the end of a response is read. 1,024 new tokens are about 5,000 characters, so nothing real is cut, and neither
+# a pipe nor a regular expression ever sees a megabyte.
+MAX_RESPONSE_CHARACTERS = 16_384
+# What a parser sees: the end of a free text, or an explicit answer (a longer one is not an answer to anything).
+MAX_PARSED_CHARACTERS = 2_000
+
+_TAGGED = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
+_BOX_TOKEN = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
+
+_SEPARATOR = r"(?:,|\{,\}|\\,|,\\!)"
+_DIGITS = rf"(?:\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d)|\d+)"
+_NUMBER = re.compile(
+    rf"""(?:(?<![\w.)}}\]])(?P<sign>[-+\u2212]))?      # a sign, not the minus of a subtraction
+    (?:\\?\$)?(?<![A-Za-z_\d.])
+    (?P<value>{_DIGITS}(?:\.\d+)?|\.\d+)
+    (?:(?:[eE]|\s*(?:\\times|\\cdot|[x\u00d7*])\s*10\s*\^\s*)\{{?(?P<exponent>[-+]?\d{{1,3}})(?!\d)\}}?)?
+    (?:\s*/\s*(?P<denominator>{_DIGITS}))?""",
+    re.VERBOSE,
+)
+_FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
+
+_STYLING = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+# A capital "A" (or "I") before a lower-case word is an article (or a pronoun), unless the word gives a reason.
+_LETTER = r"(?P<letter>[A-J])(?![\w'\u2019])(?!(?<=[AI])\s+(?!because|since|as\b|and\b|or\b)[a-z])"
+_CHOICE_PATTERNS = tuple(
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        rf"(?i:answer|option|choice)(?:\s+(?i:is|would\s+be|must\s+be))?\s*:?[\s*$(\[{{\"']*{_LETTER}",
+        r"\((?P<letter>[A-J])\)",
+        r"^[\W_]*(?P<letter>[A-J])(?:[\W_]*$|[.:)](?!\w))",
+        r"(?<![\w'\u2019])(?P<letter>[B-HJ])(?![\w'\u2019])",
+        r"(?<![\w'\u2019])(?P<letter>[A-J])\W*\Z",
+    )
+)
+_LONE_LETTER = re.compile(r"[\s$*(\[{]*(?P<letter>[A-Ja-j])[\s$*)\]}.:]*")
+
+
+def extract_answer(response: str) -> str | None:
+    r"""The answer the response states explicitly.
+
+    Args:
+        response: what the model wrote; only its last `MAX_RESPONSE_CHARACTERS` are read.
+
+    Returns:
+        The content of the last `<answer>…</answer>` (of a box inside it, if there is one), else of the last balanced
+        `\boxed{…}` or `\fbox{…}`, stripped; None when there is neither.
+    """
+    text = response[-MAX_RESPONSE_CHARACTERS:]
+    tagged = _TAGGED.findall(text)
+    if not tagged:
+        return _last_box(text)
+    boxed = _last_box(tagged[-1])
+    return tagged[-1].strip() if boxed is None else boxed
+
+
+def _last_box(text: str) -> str | None:
+    """The content of the box that closes last, found in one pass; escaped braces do not count."""
+    content = None
+    starts: list[int | None] = []
+    for token in _BOX_TOKEN.finditer(text):
+        if token["box"]:
+            starts.append(token.end())
+        elif token["open"]:
+            starts.append(None)
+        elif token["close"] and starts and (start := starts.pop()) is not None:
+            content = text[start : token.start()].strip()
+    return content
+
+
+def fold_text(text: str) -> str:
+    r"""Words as they are compared: `\text{…}` unwrapped, white space folded, case ignored."""
+    return " ".join(_STYLING.sub(r"\1", text).split()).casefold()
+
+
+def read_number(text: str) -> Fraction | None:
+    """The last number in a text, exactly.
+
+    Thousands separators, currency and percent signs, scientific notation and fractions a/b are understood; signs of
+    currency and percent are units and change nothing (`10%` is 10).
+
+    Args:
+        text: any text; only its last `MAX_PARSED_CHARACTERS` are read.
+    """
+    numbers = list(_NUMBER.finditer(_plain_fractions(text)))
+    return _number_value(numbers[-1]) if numbers else None
+
+
+def read_only_number(text: str) -> Fraction | None:
+    """The number a text consists of, None when it says anything else beside it."""
+    match = _NUMBER.fullmatch(_plain_fractions(text).strip().rstrip("$%\\ ."))
+    return None if match is None else _number_value(match)
+
+
+def _plain_fractions(text: str) -> str:
+    return _FRACTION.sub(lambda m: f"{m[1] or m[2]}/{m[3] or m[4]}", text[-MAX_PARSED_CHARACTERS:])
+
+
+def _number_value(match: re.Match[str]) -> Fraction:
+    """The value of a `_NUMBER` match; a division by zero is read as its numerator."""
+    value = Fraction(re.sub(_SEPARATOR, "", match["value"])) * Fraction(10) ** int(match["exponent"] or 0)
+    denominator = int(re.sub(_SEPARATOR, "", match["denominator"] or "1"))
+    return (-value if match["sign"] in ("-", "\u2212") else value) / (denominator or 1)
+
+
+def read_choice(text: str, explicit: bool) -> str | None:
+    """The option letter (A to J) a text settles on.
+
+    Args:
+        text: an explicit answer or a whole response.
+        explicit: whether it is an explicit answer, in which a lone letter may be lower-case.
+
+    Returns:
+        The upper-case letter, else None. The clearest statement wins ("answer is B", then "(B)", then a line that is
+        or starts with "B", then a bare letter); of equally clear ones the last.
+    """
+    plain = _STYLING.sub(r"\1", text).strip()
+    if explicit and (lone := _LONE_LETTER.fullmatch(plain)):
+        return lone["letter"].upper()
+    for pattern in _CHOICE_PATTERNS:
+        if letters := [match["letter"] for match in pattern.finditer(plain)]:
+            return letters[-1]
+    return None
