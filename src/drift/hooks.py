@@ -34,7 +34,7 @@ class ProjectHooks:
         """Anchors the working directory in the project, wherever the command was given."""
         if _WORKING_DIRECTORY in catalog:
             directory = WorkingDirectory.model_validate(catalog.load(_WORKING_DIRECTORY))
-            catalog[_WORKING_DIRECTORY] = WorkingDirectory(self._project_path / directory.root)
+            catalog.save(_WORKING_DIRECTORY, WorkingDirectory(self._project_path / directory.root))
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:

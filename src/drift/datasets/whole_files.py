@@ -15,19 +15,23 @@ class _WholeFile:
 
     _saving = False
 
+    def _dataset(self) -> Any:  # noqa: ANN401
+        """The methods of the dataset this class is mixed into."""
+        return super()
+
     def save(self, data: Any) -> None:  # noqa: ANN401
         """Saves `data`; it becomes visible when it is complete."""
         target = Path(self._get_save_path())
         self._saving = True
         try:
             # The dataset's own save, without the wrapper in which Kedro looks for the finished version.
-            inspect.unwrap(super().save)(self, data)  # ty: ignore
+            inspect.unwrap(self._dataset().save)(self, data)
             replace_durably(Path(self._get_save_path()), target)
         finally:
             self._saving = False
 
     def _get_save_path(self) -> PurePosixPath:
-        path: PurePosixPath = super()._get_save_path()
+        path: PurePosixPath = self._dataset()._get_save_path()
         return path.with_name(f".{path.name}.{os.getpid()}.partial") if self._saving else path
 
 

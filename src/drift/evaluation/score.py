@@ -208,5 +208,6 @@ def refuse_missing(policy: str, missing_ids: Iterable[str]) -> None:
 
 def plain(number_X: Any) -> Any:  # noqa: ANN401 - a scalar gives a scalar, an array nested lists
     """Numbers as plain Python for JSON: floats or nested lists of them, None for NaN."""
-    array = np.asarray(number_X, dtype=np.float64)
-    return np.where(np.isnan(array), None, array.astype(object)).tolist()
+    object_X = np.array(number_X, dtype=object)
+    object_X[np.isnan(np.asarray(number_X, dtype=np.float64))] = None
+    return object_X.tolist()

@@ -10,7 +10,7 @@ the tokens of training differ from the tokens a deployed model sees; they are fo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from drift.errors import UserError
 from drift.parameters import ProtocolParameters
@@ -54,7 +54,8 @@ def chat_format_of(model_path: Path, protocol: ProtocolParameters, trust_remote_
     """The chat format of the model in a local directory, under a protocol; see `chat_format` for what it refuses."""
     from transformers import AutoTokenizer, GenerationConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(model_path, trust_remote_code=trust_remote_code)
+    loaded = AutoTokenizer.from_pretrained(model_path, trust_remote_code=trust_remote_code)
+    tokenizer = cast("PreTrainedTokenizerBase", loaded)
     eos = None
     if (model_path / "generation_config.json").is_file():
         eos = GenerationConfig.from_pretrained(model_path).eos_token_id

@@ -4,13 +4,16 @@ import importlib.util
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint, fingerprint
 from drift.model_directory import ModelDirectory, check_model_directory, model_files
 from drift.parameters import ModelParameters
 from drift.shards import replace_durably
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +111,11 @@ def _bundled_file(path: str) -> Path:
 def _gguf_to_directory(gguf: Path, target: Path, dtype: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(**source))
     model = AutoModelForCausalLM.from_pretrained(
         **source, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     ).to(getattr(torch, dtype))

@@ -5,7 +5,7 @@ It is the only such loop in the program; evaluation drives it with greedy decodi
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from drift.problems.problem import Problem
@@ -45,7 +45,7 @@ async def run_problems(
     num_trajectories: int,
     max_in_flight: int,
     on_trajectory: Callable[[Trajectory], None],
-) -> AsyncIterator[list[Trajectory]]:
+) -> AsyncGenerator[list[Trajectory], None]:
     """Runs `num_trajectories` episodes of each problem and yields whole problems as they finish.
 
     Args:

@@ -61,7 +61,7 @@ class VllmEngine:
                 "vLLM's engine process died (out of memory is the usual reason; lower rollout.engine.max_sequences or "
                 "cpu_cache_gib): run the same command again, finished problems are kept."
             ) from error
-        if final is None or list(final.prompt_token_ids) != prompt["prompt_token_ids"]:
+        if final is None or final.prompt_token_ids != prompt["prompt_token_ids"]:
             raise RuntimeError(
                 "The engine did not continue the exact tokens it was given; the trajectory is not usable."
             )

@@ -119,6 +119,7 @@ def _step(
     for group in micro_batches(computed, training.micro_batch_tokens):
         losses.append(accumulate(model, group, len(batch)))
         masters.collect_gradients()
+    masters.fill_missing_gradients()
     gradient_norm = float(torch.nn.utils.clip_grad_norm_(masters.parameters, training.clip_norm))
     weighted_loss = sum(weighted for weighted, _ in losses)
     if not (math.isfinite(weighted_loss) and math.isfinite(gradient_norm)):

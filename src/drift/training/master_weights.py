@@ -44,6 +44,14 @@ class MasterWeights:
                 master.grad.add_(weight.grad)
             weight.grad = None
 
+    def fill_missing_gradients(self) -> None:
+        """Gives masters without a gradient one of zeros, so a step whose examples were all pruned is a step like any other."""
+        import torch
+
+        for master in self.parameters:
+            if master.grad is None:
+                master.grad = torch.zeros_like(master)
+
     def publish(self) -> None:
         """Rounds the masters into the model, after an optimiser step."""
         if self._shared:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from drift.errors import UserError
 from drift.model_directory import model_files
@@ -25,7 +25,9 @@ def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> 
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(
         path,
         dtype=torch.float32,
@@ -36,7 +38,7 @@ def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> 
     model = model.to(device).eval()
     probe = torch.arange(2, 10, device=device)[None]
     with torch.no_grad():
-        own, ours = model(probe).logits, model.get_output_embeddings()(_hidden_states(model, probe))
+        own, ours = model(probe).logits, output_logits(model, _hidden_states(model, probe))
     if not torch.allclose(own, ours, atol=_LOGIT_TOLERANCE, rtol=_LOGIT_TOLERANCE):
         raise UserError(
             f"{type(model).__name__} changes its logits after the output layer (soft-capping or scaling), which "
@@ -49,6 +51,12 @@ def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> 
 def _hidden_states(model: "PreTrainedModel", token_ids: "torch.Tensor") -> "torch.Tensor":
     """Last hidden states, shape (E, L, D)."""
     return model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
+
+
+def output_logits(model: "PreTrainedModel", hidden: "torch.Tensor") -> "torch.Tensor":
+    """The output layer alone, shape (…, V)."""
+    head = cast("torch.nn.Module", model.get_output_embeddings())
+    return head(hidden)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ def target_nll(model: "PreTrainedModel", batch: MicroBatch) -> "torch.Tensor":
     import torch
 
     hidden = _hidden_states(model, batch.token_ids)[batch.example_T, batch.position_T - 1]
-    logits = model.get_output_embeddings()(hidden).to(torch.promote_types(hidden.dtype, torch.float32))
+    logits = output_logits(model, hidden).to(torch.promote_types(hidden.dtype, torch.float32))
     targets = batch.token_ids[batch.example_T, batch.position_T]
     return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
 

@@ -11,7 +11,7 @@ from drift.shards import Shards
 
 def effective_sample_size(weights: NDArray[np.float64]) -> float:
     """(sum w)^2 / sum w^2: the number of equally weighted examples that would estimate as well (Kish)."""
-    return float(weights.sum() ** 2 / np.square(weights).sum()) if weights.size else 0.0
+    return float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0
 
 
 @dataclass(frozen=True)
