@@ -103,7 +103,15 @@ def chat_format(
 
 def render(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], open_response: bool) -> str:
     """The chat as text; `open_response` ends it with the header of the model's next response."""
-    return str(tokenizer.apply_chat_template(list(messages), add_generation_prompt=open_response, tokenize=False))
+    from jinja2 import TemplateError
+
+    try:
+        return str(tokenizer.apply_chat_template(list(messages), add_generation_prompt=open_response, tokenize=False))
+    except TemplateError as error:
+        raise UserError(
+            f"The chat template of {tokenizer.name_or_path} refuses the conversation ({error}): use a model whose template "
+            "takes system, user and assistant messages."
+        ) from error
 
 
 def tokenize(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

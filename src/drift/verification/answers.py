@@ -1,7 +1,7 @@
 r"""Reading answers out of text: the explicit answer, a number, an option letter, plain words.
 
-Nothing here parses mathematics (see `expressions.py`), so nothing here can hang: every pattern is linear in the text
-in practice, and the text is bounded by `MAX_RESPONSE_CHARACTERS`.
+Nothing here parses mathematics (see `expressions.py`); the text is bounded by `MAX_RESPONSE_CHARACTERS`, so nothing
+here takes long.
 """
 
 import re
@@ -96,7 +96,7 @@ def read_number(text: str) -> Fraction | None:
 
 def read_only_number(text: str) -> Fraction | None:
     """The number a text consists of, None when it says anything else beside it."""
-    match = _NUMBER.fullmatch(_plain_fractions(text).strip().rstrip("$%\\ ."))
+    match = _NUMBER.fullmatch(_plain_fractions(text).strip().lstrip("$\\ ").rstrip("$%\\ ."))
     return None if match is None else _number_value(match)
 
 
@@ -104,11 +104,13 @@ def _plain_fractions(text: str) -> str:
     return _FRACTION.sub(lambda m: f"{m[1] or m[2]}/{m[3] or m[4]}", text[-MAX_PARSED_CHARACTERS:])
 
 
-def _number_value(match: re.Match[str]) -> Fraction:
-    """The value of a `_NUMBER` match; a division by zero is read as its numerator."""
+def _number_value(match: re.Match[str]) -> Fraction | None:
+    """The value of a `_NUMBER` match; a division by zero has none."""
     value = Fraction(re.sub(_SEPARATOR, "", match["value"])) * Fraction(10) ** int(match["exponent"] or 0)
     denominator = int(re.sub(_SEPARATOR, "", match["denominator"] or "1"))
-    return (-value if match["sign"] in ("-", "\u2212") else value) / (denominator or 1)
+    if denominator == 0:
+        return None
+    return (-value if match["sign"] in ("-", "\u2212") else value) / denominator
 
 
 def read_choice(text: str, explicit: bool) -> str | None:
