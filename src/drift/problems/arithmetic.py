@@ -36,7 +36,8 @@ class ArithmeticSource(BaseModel):
     def _range_is_not_empty(self) -> Self:
         if self.largest_addend < self.smallest_addend:
             raise ValueError(
-                f"`largest_addend` ({self.largest_addend}) is below `smallest_addend` ({self.smallest_addend}): swap them"
+                f"`largest_addend` ({self.largest_addend}) is below `smallest_addend` ({self.smallest_addend}): "
+                f"swap them"
             )
         return self
 

@@ -84,7 +84,7 @@ def _read(path: Path, wanted: list[str]) -> FileRows:
     if not path.is_file():
         what = "is a directory, not a file" if path.is_dir() else "does not exist"
         raise UserError(
-            f"The problem file {path} {what}: correct `path` (a relative one starts at the directory the command runs in)."
+            f"The problem file {path} {what}: correct `path` (a relative one starts where the command runs)."
         )
     return READERS[path.suffix.lower()](path, wanted)
 

@@ -22,6 +22,14 @@ ABSENT: Final = object()
 """Stands for the cell of a row that lacks the column, unlike None, which is a null."""
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+STRICT_JSON: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+"""Refuses NaN and Infinity. One decoder for all lines: `json.loads` with an option makes a new one each time."""
+
+
 @dataclass(slots=True)
 class FileRows:
     """What a file holds.
@@ -54,7 +62,7 @@ def read_json_lines(path: Path, wanted: Sequence[str]) -> FileRows:
         if not line.strip():
             continue
         try:
-            value = json.loads(line, parse_constant=_refuse_constant)
+            value = STRICT_JSON.decode(line.rstrip())
         except (ValueError, RecursionError) as error:
             content.faults.append(Fault(place, f"this is not JSON ({_json_reason(error, with_line=False)})"))
         else:
@@ -71,7 +79,7 @@ def read_json(path: Path, wanted: Sequence[str]) -> FileRows:
     if text is None:
         return content
     try:
-        items = json.loads(text, parse_constant=_refuse_constant)
+        items = STRICT_JSON.decode(text)
     except (ValueError, RecursionError) as error:
         content.faults.append(Fault(0, f"this is not JSON ({_json_reason(error, with_line=True)})"))
         return content
@@ -144,7 +152,7 @@ def _decoded_lines(path: Path, faults: list[Fault]) -> Iterator[tuple[int, str]]
 
 
 def _decoded_text(path: Path, faults: list[Fault]) -> str | None:
-    """The whole text, or None when some line is not UTF-8; those lines are faults of the file, as rows are not known."""
+    """The whole text, or None when a line is not UTF-8: a fault of the file, as its row is not known."""
     undecodable: list[Fault] = []
     text = "".join(line for _, line in _decoded_lines(path, undecodable))
     faults.extend(Fault(0, f"line {fault.place}: {fault.reason}") for fault in undecodable)
@@ -153,10 +161,6 @@ def _decoded_text(path: Path, faults: list[Fault]) -> str | None:
 
 def _encoding_reason(error: UnicodeDecodeError) -> str:
     return f"this is not UTF-8 (byte 0x{error.object[error.start]:02x} at position {error.start + 1}); save it as UTF-8"
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _json_reason(error: Exception, *, with_line: bool) -> str:

@@ -1,0 +1,31 @@
+"""Problems survive the way into a table and back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drift.problems.problem import PROBLEM_SCHEMA, VERIFIER_NAMES, Problem, from_table, to_table
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+PROBLEMS = st.builds(
+    Problem,
+    problem_id=TEXTS,
+    problem=TEXTS,
+    answer=TEXTS,
+    verifier=st.sampled_from(VERIFIER_NAMES),
+    source=TEXTS,
+    num_choices=st.none() | st.integers(2, 10),
+)
+
+
+@given(st.lists(PROBLEMS, max_size=8))
+def test_a_table_gives_back_the_problems_it_was_made_of(problems: list[Problem]) -> None:
+    table = to_table(problems)
+    assert table.schema == PROBLEM_SCHEMA
+    assert from_table(table) == problems
+
+
+def test_further_columns_and_their_order_do_not_matter() -> None:
+    problems = [Problem("a", "What?", "1", "exact", "test")]
+    table = to_table(problems)
+    reordered = table.select(table.column_names[::-1]).append_column("note", [["x"]])
+    assert from_table(reordered) == problems
