@@ -7,7 +7,7 @@ import click
 from kedro.framework.hooks import hook_impl
 
 from drift.errors import UserError
-from drift.parameters import TOP_LEVEL_KEYS, WorkingDirectory
+from drift.parameters import WorkingDirectory, check_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -22,12 +22,12 @@ class ProjectHooks:
 
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
-        """Remembers where the project is, and refuses parameters that nothing reads."""
+        """Remembers where the project is, and refuses wrong parameters before Kedro builds on them."""
         self._project_path = Path(context.project_path)
-        unknown = sorted(set(context.params) - set(TOP_LEVEL_KEYS))
-        if unknown:
-            known = ", ".join(TOP_LEVEL_KEYS)
-            _raise(UserError(f"Unknown parameters: {', '.join(unknown)}; the top-level keys are: {known}."))
+        try:
+            check_parameters(context.config_loader["parameters"])
+        except UserError as error:
+            _raise(error)
 
     @hook_impl
     def after_catalog_created(self, catalog: "CatalogProtocol") -> None:

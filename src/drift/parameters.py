@@ -4,11 +4,13 @@ Kedro validates them, all together, before any node runs: an unknown name or a v
 with a sentence. Every field says what it is; names that the paper has are the paper's.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
+from drift.errors import UserError
 from drift.problems.sources import ProblemSource
 
 FloatType = Literal["float32", "bfloat16", "float16"]
@@ -152,3 +154,40 @@ TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
     "working_directory": WorkingDirectory,
 }
 """Every key of `parameters.yml` and the model that reads it."""
+
+_SOURCE_TAGS = {"arithmetic", "file"}
+
+
+def check_parameters(raw: Mapping[str, Any]) -> None:
+    """Refuses parameters that are unknown, missing or out of range, all of them in one sentence.
+
+    Args:
+        raw: `parameters.yml` with the command line's overrides, as plain values.
+
+    Raises:
+        UserError: naming each parameter, what is wrong with it, and what was given.
+    """
+    faults = [f"{key} is not a parameter" for key in sorted(set(raw) - set(TOP_LEVEL_KEYS))]
+    faults += [f"{key} is missing" for key in TOP_LEVEL_KEYS if key not in raw]
+    for key, model in TOP_LEVEL_KEYS.items():
+        if key in raw:
+            faults.extend(_faults(key, model, raw[key]))
+    if faults:
+        raise UserError(
+            f"Parameters cannot be used: {'; '.join(faults)}: correct them in conf/ or in --params "
+            "(src/drift/parameters.py explains each)."
+        )
+
+
+def _faults(key: str, model: type[BaseModel], value: object) -> Iterator[str]:
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        for fault in error.errors():
+            name = ".".join([key, *(str(part) for part in fault["loc"] if part not in _SOURCE_TAGS)])
+            if fault["type"] == "extra_forbidden":
+                yield f"{name} is not a parameter"
+            elif fault["type"] == "missing":
+                yield f"{name} is missing"
+            else:
+                yield f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}, not {fault['input']!r}"

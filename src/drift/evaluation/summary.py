@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 UNDEFINED = "-"
 NOTES = (
     "[95 % intervals]; differences of shares are in points.",
-    "correction rate: of the problems wrong at turn 1, the share solved later.",
+    "Correction rate: of the problems wrong at turn 1, the share solved later.",
 )
 
 
@@ -27,7 +27,7 @@ def summary_table(scores: Mapping[str, Any]) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, caption_justify="left")
     for index, name in enumerate(header(scores)):
-        table.add_column(name, justify="right" if index else "left", no_wrap=index > 0)
+        table.add_column(name, justify="right" if index else "left", min_width=len("distinct answers"))
     for title, *rows in sections(scores):
         table.add_row(*map(Text, title), style="bold")
         for row in rows:
@@ -120,4 +120,5 @@ def with_interval(
     low, high = interval
     if value is None or low is None or high is None:
         return UNDEFINED
-    return f"{number.format(scale * value)}{unit} [{number.format(scale * low)}, {number.format(scale * high)}]"
+    value_text, low_text, high_text = (number.format(scale * end).replace("100.0", "100") for end in (value, low, high))
+    return f"{value_text}{unit} [{low_text}, {high_text}]"

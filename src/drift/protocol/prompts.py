@@ -15,22 +15,20 @@ class PromptStyle:
     """How one problem becomes the first messages of a chat.
 
     Attributes:
-        system: the system message.
+        system: the system message; None leaves it to the chat template, which may have a default of its own.
         task: the user message for problems with a free answer; `{problem}` is the problem's text.
         choice_task: the user message for multiple choice, which asks for the letter only.
     """
 
-    system: str
+    system: str | None
     task: str
     choice_task: str
 
     def messages(self, problem: Problem) -> list[Message]:
         """The chat up to the model's first response."""
         task = self.task if problem.num_choices is None else self.choice_task
-        return [
-            {"role": "system", "content": self.system},
-            {"role": "user", "content": task.replace("{problem}", problem.problem)},
-        ]
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return [*system, {"role": "user", "content": task.replace("{problem}", problem.problem)}]
 
 
 _THINK_ANSWER = (
@@ -40,7 +38,7 @@ _THINK_ANSWER = (
 
 PROMPT_STYLES: dict[str, PromptStyle] = {
     "boxed": PromptStyle(
-        system="You're a helpful assistant.",
+        system=None,
         task="{problem} Put your final answer within \\boxed{}.",
         choice_task="{problem}\n\nPut the letter of the correct option, and nothing else, within \\boxed{}.",
     ),

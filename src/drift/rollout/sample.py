@@ -107,6 +107,7 @@ def sample(
         total = len(rollout.problems) * rollout.num_trajectories
         done = len(finished) * rollout.num_trajectories
         with progress_bar(description, total, "trajectory", initial=done) as bar:
+            bar.set_postfix_str("starting the engine")
             _run(_sample_problems(rollout, remaining, engine, chat, writer, _Progress(bar)))
     write_manifest(directory, facts)
     return Shards.open(directory)

@@ -107,12 +107,16 @@ async def start_vllm(
         yield VllmEngine(llm)
     finally:
         llm.shutdown()
+        # Its destructor would shut down once more, and fail if that is when the interpreter ends.
+        vars(llm)["shutdown"] = lambda: None
 
 
 def _launch(*, cpu_cache_gib: float, **arguments: Any) -> "AsyncLLM":  # noqa: ANN401
     """Starts vLLM's processes; environment variables are the only way it takes some settings."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = f"{cpu_cache_gib:g}"
     try:
@@ -134,5 +138,6 @@ def _launch(*, cpu_cache_gib: float, **arguments: Any) -> "AsyncLLM":  # noqa: A
         enable_prefix_caching=True,
         disable_log_stats=True,
         skip_tokenizer_init=True,
+        use_tqdm_on_load=False,
     )
     return AsyncLLM.from_engine_args(engine_args)

@@ -75,11 +75,11 @@ class VerifierPool:
 
     Args:
         num_workers: number of processes, at least 1; a core grades some hundred responses per second.
-        timeout_seconds: how long one grade may take, > 0.
+        timeout_seconds: how long one grade may take, > 0 and finite.
     """
 
     def __init__(self, num_workers: int, timeout_seconds: float) -> None:
-        if num_workers < 1 or not timeout_seconds > 0:
+        if num_workers < 1 or not 0 < timeout_seconds < math.inf:
             raise UserError(f"A verifier pool needs a worker and a timeout, not {num_workers} and {timeout_seconds} s.")
         self._num_workers = num_workers
         self._timeout_seconds = timeout_seconds
@@ -151,19 +151,24 @@ class VerifierPool:
 
     def _manage(self) -> None:
         """The manager thread: hands out requests, takes results, buries the dead and the overdue."""
-        while self._hire():
-            self._hand_out()
-            ready = wait([self._bell, *(hired.connection for hired in self._workers)], self._patience_seconds())
-            if self._bell in ready:
-                self._bell.recv_bytes()
-                with self._lock:
-                    self._awake = False
-            for hired in list(self._workers):
-                if hired.connection in ready:
-                    self._receive(hired)
-                elif hired.deadline <= time.monotonic():
-                    self._dismiss(hired, retry=False)
-        self._shut_down()
+        try:
+            while self._hire():
+                self._hand_out()
+                ready = wait([self._bell, *(hired.connection for hired in self._workers)], self._patience_seconds())
+                if self._bell in ready:
+                    self._hear_bell()
+                for hired in list(self._workers):
+                    if hired.connection in ready:
+                        self._receive(hired)
+                    elif hired.deadline <= time.monotonic():
+                        self._dismiss(hired, retry=False)
+        finally:  # whatever broke the manager, no future may wait for ever
+            self._shut_down()
+
+    def _hear_bell(self) -> None:
+        with self._lock:
+            self._bell.recv_bytes()
+            self._awake = False
 
     def _hire(self) -> bool:
         """Replaces missing workers; False when the pool is to end."""
@@ -229,6 +234,8 @@ class VerifierPool:
     def _shut_down(self) -> None:
         """Ends every worker and every open request; nothing is left waiting."""
         with self._lock:
+            if not self._closed and self._failure is None:
+                self._failure = RuntimeError("The verifier pool broke; its error is printed above.")
             self._closed = True
             self._awake = True  # nobody listens any more
             open_requests = [*self._pending, *(hired.request for hired in self._workers if hired.request)]
@@ -237,5 +244,5 @@ class VerifierPool:
             hired.kill()
         self._workers.clear()
         for request in open_requests:
-            if not request.future.cancel():
+            if request.num_attempts or request.future.set_running_or_notify_cancel():
                 request.future.set_exception(self._failure or CancelledError())

@@ -11,7 +11,7 @@ from drift.verification.verifiers import grade
 # Address space a worker may use: sympy needs a tenth of it; a tower of powers would take the machine's.
 MEMORY_LIMIT_BYTES = 4 * 2**30
 # The parent kills an overdue worker. One that has lost its parent ends itself this much later.
-ORPHAN_GRACE_SECONDS = 5
+ORPHAN_GRACE_SECONDS = 2
 
 READY = "ready"
 

@@ -1,0 +1,75 @@
+"""Wrong parameters end with one sentence that names them all."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drift.errors import UserError
+from drift.parameters import check_parameters
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def parameters() -> dict:
+    return yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
+
+
+def test_the_default_is_valid(parameters):
+    check_parameters(parameters)
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "value", "complaint"),
+    [
+        ("weighting", "gamma", 0, r"weighting\.gamma: input should be greater than 0, not 0"),
+        ("weighting", "gamma", 1.01, r"weighting\.gamma: input should be less than or equal to 1"),
+        ("weighting", "beta", 0, r"weighting\.beta: input should be greater than 0"),
+        ("weighting", "penalty", -1, r"weighting\.penalty"),
+        ("weighting", "unsolved", "forget", r"weighting\.unsolved"),
+        ("weighting", "retain", "first", r"weighting\.retain"),
+        ("rollout", "n", 0, r"rollout\.n: input should be greater than or equal to 1, not 0"),
+        ("rollout", "temperature", 0, r"rollout\.temperature"),
+        ("rollout", "engine", {"max_sequences": 0}, r"rollout\.engine\.max_sequences"),
+        ("rollout", "temprature", 1, r"rollout\.temprature is not a parameter"),
+        ("protocol", "max_turns", 0, r"protocol\.max_turns"),
+        ("protocol", "prompt", "boxd", r"protocol\.prompt"),
+        ("training", "learning_rate", "fast", r"training\.learning_rate"),
+        ("training", "batch_size", 0, r"training\.batch_size"),
+        ("problems", "train", {"source": "file"}, r"problems\.train\.path is missing"),
+        ("problems", "train", {"source": "filee"}, r"problems\.train: .*'arithmetic', 'file'"),
+        ("problems", "train", {"source": "arithmetic", "limit": 1, "path": "x"}, r"problems\.train\.path is not a param"),
+    ],
+)
+def test_a_wrong_value_is_named(parameters, key, name, value, complaint):
+    parameters[key][name] = value
+    with pytest.raises(UserError, match=complaint):
+        check_parameters(parameters)
+
+
+def test_all_faults_are_in_one_sentence(parameters):
+    parameters["weighting"]["gamma"] = 2
+    parameters["rollout"]["n"] = 0
+    parameters["wieghting"] = {}
+    del parameters["seed"]
+    with pytest.raises(UserError) as error:
+        check_parameters(parameters)
+    for part in ("weighting.gamma", "rollout.n", "wieghting is not a parameter", "seed is missing"):
+        assert part in str(error.value)
+
+
+def test_beta_may_be_infinite(parameters):
+    parameters["weighting"]["beta"] = float("inf")
+    check_parameters(parameters)
+
+
+def test_every_field_is_explained():
+    from pydantic import BaseModel
+
+    from drift.parameters import TOP_LEVEL_KEYS
+
+    def unexplained(model: type[BaseModel]) -> list[str]:
+        return [name for name, field in model.model_fields.items() if not field.description and name != "root"]
+
+    assert {key: unexplained(model) for key, model in TOP_LEVEL_KEYS.items() if unexplained(model)} == {}

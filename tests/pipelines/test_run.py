@@ -1,0 +1,267 @@
+"""The smallest run through the real engine and the real model: killed once, continued, and looked at from all sides."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
+
+from drift.model_directory import ModelDirectory
+from drift.parameters import ProtocolParameters
+from drift.protocol.chat import ChatFormat, chat_format_of
+from drift.weighting.weights import importance_weights
+
+PROJECT = Path(__file__).resolve().parents[2]
+KEDRO = [sys.executable, "-m", "kedro"]
+N, PROBLEMS, MAX_TURNS, MAX_NEW_TOKENS = 4, 4, 2, 16  # of conf/test
+
+
+@dataclass
+class Project:
+    """A copy of the project with data of its own."""
+
+    path: Path
+
+    def run(self, pipelines: list[str] | None = None, **options: Any) -> None:
+        bootstrap_project(self.path)
+        with KedroSession.create(project_path=self.path, env="test", runtime_params=options.pop("params", None)) as session:
+            session.run(pipeline_names=pipelines, **options)
+
+    @property
+    def catalog(self) -> DataCatalog:
+        bootstrap_project(self.path)
+        with KedroSession.create(project_path=self.path, env="test") as session:
+            return session.load_context().catalog
+
+    def versions(self, folder: str) -> list[str]:
+        """Complete versions only: a version's content has the entry's own name."""
+        entry = self.path / "data" / folder
+        return sorted(version.name for version in entry.glob("*") if (version / entry.name).exists())
+
+    def command(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.path / "log.txt").open("ab") as log:
+            return subprocess.Popen(
+                [*KEDRO, "run", "--env", "test", *arguments],
+                cwd=self.path,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    path = tmp_path_factory.mktemp("project")
+    for name in ("conf", "pyproject.toml"):
+        source = PROJECT / name
+        shutil.copytree(source, path / name) if source.is_dir() else shutil.copy(source, path / name)
+    (path / "src").mkdir()
+    (path / "src" / "drift").symlink_to(PROJECT / "src" / "drift")
+    return Project(path)
+
+
+@pytest.fixture(scope="module")
+def killed_shard(project: Project) -> tuple[Path, bytes]:
+    """SIGKILLs `kedro run` when its first shard is on the disk; returns the shard and its content."""
+    process = project.command("--pipelines=rollout")
+    deadline = time.monotonic() + 300
+    shards: list[Path] = []
+    while not shards and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+        shards = sorted((project.path / "data/work/rollout").glob("*/shard-*.parquet"))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert shards, (project.path / "log.txt").read_text()
+    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    return shards[0], shards[0].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def finished(project: Project, killed_shard: tuple[Path, bytes]) -> DataCatalog:
+    """The whole job, run after a run that was killed."""
+    assert project.versions("02_intermediate/trajectories") == []
+    project.run()
+    return project.catalog
+
+
+@pytest.fixture(scope="module")
+def chat(finished: DataCatalog) -> ChatFormat:
+    reference: ModelDirectory = finished.load("reference_model")
+    return chat_format_of(reference.path, ProtocolParameters(max_turns=MAX_TURNS))
+
+
+@pytest.fixture(scope="module")
+def trajectories(finished: DataCatalog) -> list[dict[str, Any]]:
+    return finished.load("trajectories").read().to_pylist()
+
+
+def test_a_killed_run_is_continued_and_loses_nothing(project, killed_shard, finished, trajectories):
+    shard, content = killed_shard
+    assert shard.read_bytes() == content, "finished problems are not sampled again"
+    keys = [(row["problem_id"], row["trajectory_id"]) for row in trajectories]
+    problems = finished.load("train_problems")["problem_id"]
+    assert sorted(keys) == sorted((problem, index) for problem in problems for index in range(N))
+    assert len(project.versions("02_intermediate/trajectories")) == 1
+
+
+def test_no_engine_process_is_left_behind(finished):
+    ours = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
+    orphans = [line for line in ours.splitlines() if line.split()[0] == "1" and "EngineCore" in line]
+    assert orphans == []
+
+
+def test_contexts_extend_each_other_token_by_token(finished, trajectories, chat):
+    from drift.pipelines.problem_frames import from_frame
+
+    problems = {problem.problem_id: problem for problem in from_frame(finished.load("train_problems"))}
+    for row in trajectories:
+        ids = chat.prompt_ids(problems[row["problem_id"]])
+        for turn in row["turns"]:
+            assert row["token_ids"][: turn["start"]] == ids
+            response = row["token_ids"][turn["start"] : turn["end"]]
+            assert chat.text(response) == turn["response"]
+            ids = ids + response + list(chat.feedback_ids_stopped if turn["stopped"] else chat.feedback_ids_cut)
+        assert row["turns"][-1]["end"] == len(row["token_ids"])
+
+
+def test_the_end_of_turn_is_sampled_exactly_when_the_model_stopped(trajectories, chat):
+    stops = 0
+    for row in trajectories:
+        for turn in row["turns"]:
+            response = row["token_ids"][turn["start"] : turn["end"]]
+            assert (response[-1] in chat.stop_ids) == turn["stopped"]
+            assert not chat.stop_ids & set(response[:-1])
+            assert turn["stopped"] or len(response) == MAX_NEW_TOKENS
+            stops += turn["stopped"]
+    assert 0 < stops < sum(len(row["turns"]) for row in trajectories), "the run has responses of both kinds"
+
+
+def test_episodes_end_at_the_first_correct_response(trajectories):
+    for row in trajectories:
+        verdicts = [turn["verdict"] for turn in row["turns"]]
+        assert "correct" not in verdicts[:-1]
+        assert row["success"] == (verdicts[-1] == "correct")
+        assert row["success"] or len(verdicts) == MAX_TURNS
+        assert row["num_turns"] == len(verdicts)
+
+
+def test_draws_of_one_problem_differ(trajectories):
+    first = {}
+    for row in trajectories:
+        first.setdefault(row["problem_id"], set()).add(row["turns"][0]["response"])
+    assert max(len(responses) for responses in first.values()) > 1
+
+
+def test_what_was_sampled_is_what_is_trained_on(finished, trajectories):
+    examples = finished.load("weighted_turns").read().to_pylist()
+    for row, example in zip(trajectories, examples, strict=True):
+        assert example["token_ids"] == row["token_ids"]
+        last = row["turns"][-1]
+        assert example["targets"] == [{"start": last["start"], "end": last["end"]}]
+
+
+def test_weights_are_those_of_the_formula(finished):
+    returns = finished.load("shaped_returns").read().to_pandas()
+    weights = finished.load("weighted_turns").read(["problem_id", "weight"]).to_pandas()
+    for problem_id, group in returns.groupby("problem_id"):
+        expected = importance_weights(group["shaped_return"].to_numpy(), 0.1)
+        actual = weights.loc[weights["problem_id"] == problem_id, "weight"].to_numpy()
+        assert actual == pytest.approx(expected, rel=1e-12)
+
+
+def test_greedy_responses_are_those_of_the_plain_model(finished):
+    """vLLM at temperature 0 picks what a plain forward pass finds most likely, up to rounding in bfloat16."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(finished.load("reference_model").path, dtype=torch.float32)
+    rows = finished.load("eval_trajectories").read().to_pylist()
+    for row in (row for row in rows if row["policy"] == "reference"):
+        ids = torch.tensor(row["token_ids"])
+        with torch.no_grad():
+            logits = model(ids[None]).logits[0]
+        for turn in row["turns"]:
+            chosen = logits[turn["start"] - 1 : turn["end"] - 1].gather(1, ids[turn["start"] : turn["end"], None])[:, 0]
+            best = logits[turn["start"] - 1 : turn["end"] - 1].max(dim=1).values
+            assert (best - chosen).max() < 0.5
+
+
+def test_the_checkpoint_is_a_plain_model_that_says_what_it_was_trained_from(finished, project):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    checkpoint: ModelDirectory = finished.load("checkpoint")
+    reference: ModelDirectory = finished.load("reference_model")
+    trained = AutoModelForCausalLM.from_pretrained(checkpoint.path)
+    before = AutoModelForCausalLM.from_pretrained(reference.path)
+    assert trained.dtype == before.dtype == torch.bfloat16
+    changed = [not torch.equal(a, b) for a, b in zip(trained.parameters(), before.parameters(), strict=True)]
+    assert any(changed)
+    template = AutoTokenizer.from_pretrained(checkpoint.path).chat_template
+    assert template == AutoTokenizer.from_pretrained(reference.path).chat_template
+    note = checkpoint.provenance
+    assert note["reference_model"]["fingerprint"] == reference.fingerprint
+    assert note["training"]["steps"] == 2
+    assert note["weighted_turns"]["weighting"]["beta"] == 0.1
+    (version,) = project.versions("02_intermediate/trajectories")
+    assert version in note["weighted_turns"]["trajectories"]["path"]
+
+
+def test_the_scores_have_the_documented_shape(finished):
+    scores = finished.load("multi_at_k")
+    (benchmark,) = scores["benchmarks"].values()
+    assert benchmark["problems"] == PROBLEMS
+    for policy in ("reference", "trained"):
+        assert len(benchmark[policy]["multi_at_k"]) == len(benchmark[policy]["ci95"]) == MAX_TURNS
+        assert set(benchmark[policy]["verdicts"]) == {"correct", "wrong", "unparsable", "timeout"}
+    assert set(scores["averages"]) == {"math", "general", "all"}
+    assert "NaN" not in json.dumps(scores)
+
+
+def test_charts_and_log_are_there(finished):
+    for name in ("returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"):
+        assert isinstance(finished.load(name), go.Figure)
+    log: pd.DataFrame = finished.load("training_log")
+    assert list(log["step"]) == [1, 2]
+    assert all(math.isfinite(loss) for loss in log["weighted_loss"])
+
+
+def test_another_beta_trains_again_but_never_samples_again(project, finished):
+    before = project.versions("02_intermediate/trajectories")
+    rollouts = {path: path.stat().st_mtime_ns for path in (project.path / "data/work/rollout").rglob("shard-*")}
+    evaluations = set((project.path / "data/work/evaluation").iterdir())
+
+    project.run(["weighting", "training", "evaluation"], params={"weighting": {"beta": 0.5}})
+
+    assert project.versions("02_intermediate/trajectories") == before
+    assert {path: path.stat().st_mtime_ns for path in (project.path / "data/work/rollout").rglob("shard-*")} == rollouts
+    assert len(project.versions("06_models/checkpoint")) == 2
+    later = project.catalog
+    assert later.load("checkpoint").provenance["weighted_turns"]["weighting"]["beta"] == 0.5
+    new_evaluations = set((project.path / "data/work/evaluation").iterdir()) - evaluations
+    assert len(new_evaluations) == 1, "only the new checkpoint is asked; the reference was evaluated before"
+
+
+def test_a_named_version_is_loaded(project, finished):
+    versions = project.versions("05_model_input/weighted_turns")
+    project.run(["training"], load_versions={"weighted_turns": versions[0]}, params={"training": {"steps": 1}})
+    assert versions[0] in project.catalog.load("checkpoint").provenance["weighted_turns"]["path"]
+
+
+def test_a_single_node_runs_on_what_is_there(project, finished):
+    project.run(node_names=["score_node"])
+    assert len(project.versions("08_reporting/multi_at_k.json")) >= 2
+
+

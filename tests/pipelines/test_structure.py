@@ -1,0 +1,119 @@
+"""The project's structure, read without running anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline
+
+from drift.parameters import TOP_LEVEL_KEYS
+
+PROJECT = Path(__file__).resolve().parents[2]
+LAYERS = ["primary", "intermediate", "feature", "model_input", "models", "model_output", "reporting"]
+FOLDERS = {
+    "primary": "03_primary",
+    "intermediate": "02_intermediate",
+    "feature": "04_feature",
+    "model_input": "05_model_input",
+    "models": "06_models",
+    "model_output": "07_model_output",
+    "reporting": "08_reporting",
+}
+
+
+@pytest.fixture(scope="module")
+def pipelines() -> dict[str, Pipeline]:
+    bootstrap_project(PROJECT)
+    from kedro.framework.project import pipelines
+
+    return dict(pipelines)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> dict[str, dict]:
+    return yaml.safe_load((PROJECT / "conf/base/catalog.yml").read_text())
+
+
+def test_the_four_pipelines_make_the_default(pipelines):
+    assert set(pipelines) == {"__default__", "rollout", "weighting", "training", "evaluation"}
+    parts = [pipelines[name] for name in ("rollout", "weighting", "training", "evaluation")]
+    assert set(sum(parts, start=Pipeline([])).nodes) == set(pipelines["__default__"].nodes)
+
+
+def test_every_catalog_entry_is_used_and_every_dataset_has_an_entry(pipelines, catalog):
+    names = {name for name in pipelines["__default__"].datasets() if not name.startswith(("params:", "parameters"))}
+    assert names == set(catalog)
+
+
+def test_every_node_is_named_after_what_it_does(pipelines):
+    for node in pipelines["__default__"].nodes:
+        assert node.name == f"{node.func.__name__}_node"
+
+
+def test_every_catalog_entry_has_a_layer_and_lies_in_its_folder(catalog):
+    for name, entry in catalog.items():
+        layer = entry["metadata"]["kedro-viz"]["layer"]
+        assert entry["filepath"].startswith(f"data/{FOLDERS[layer]}/{name}"), name
+
+
+def test_what_a_run_makes_is_versioned(catalog):
+    not_versioned = {name for name, entry in catalog.items() if not entry.get("versioned")}
+    assert not_versioned == {"train_problems", "eval_problems", "reference_model"}
+
+
+def test_layers_never_flow_backwards(pipelines, catalog):
+    def rank(name: str) -> int:
+        return LAYERS.index(catalog[name]["metadata"]["kedro-viz"]["layer"])
+
+    allowed = {("reference_model", "train_problems"), ("reference_model", "eval_problems")}  # problems are checked against it
+    allowed |= {("reference_model", "trajectories")}  # and sampled from it
+    for node in pipelines["__default__"].nodes:
+        for source in node.inputs:
+            for target in node.outputs:
+                if source in catalog and (source, target) not in allowed:
+                    assert rank(source) <= rank(target), (source, target)
+
+
+def test_multi_at_k_descends_from_the_problems(pipelines):
+    ancestors = pipelines["__default__"].to_outputs("multi_at_k").datasets()
+    chain = {"train_problems", "trajectories", "shaped_returns", "weighted_turns", "checkpoint", "eval_trajectories"}
+    assert chain | {"eval_problems", "reference_model"} <= ancestors
+
+
+def test_each_pipeline_starts_from_what_the_others_saved(pipelines, catalog):
+    for pipeline in pipelines.values():
+        assert {name for name in pipeline.inputs() if not name.startswith("params:")} <= set(catalog)
+
+
+def test_all_problems_are_loaded_before_anything_is_sampled(pipelines):
+    order = [node.name for node in pipelines["__default__"].nodes]
+    assert order.index("load_eval_problems_node") < order.index("sample_trajectories_node")
+
+
+def test_every_parameter_has_a_model_and_is_read(pipelines):
+    parameters = yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
+    assert set(parameters) == set(TOP_LEVEL_KEYS)
+    read = {name.removeprefix("params:") for name in pipelines["__default__"].inputs() if name.startswith("params:")}
+    assert read == set(TOP_LEVEL_KEYS)
+
+
+def test_listing_pipelines_imports_nothing_heavy():
+    script = (
+        "import sys; from pathlib import Path; from kedro.framework.startup import bootstrap_project;"
+        f"bootstrap_project(Path({str(PROJECT)!r})); from kedro.framework.project import pipelines; dict(pipelines);"
+        "print(sorted({'torch', 'transformers', 'vllm', 'plotly', 'sympy'} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[]"
+
+
+def test_the_stages_know_nothing_of_kedro():
+    allowed = {"pipelines", "datasets"}
+    for file in (PROJECT / "src/drift").rglob("*.py"):
+        room = file.relative_to(PROJECT / "src/drift").parts[0]
+        if room in allowed or room in {"settings.py", "pipeline_registry.py", "hooks.py", "__main__.py"}:
+            continue
+        assert "kedro" not in {line.split()[1].split(".")[0] for line in file.read_text().splitlines() if line.startswith(("import ", "from "))}, file
