@@ -30,7 +30,8 @@ def run_once(seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory)
         shutil.copytree(PROJECT / "conf", project / "conf")
-        shutil.copy(PROJECT / "pyproject.toml", project)
+        for name in ("pyproject.toml", ".telemetry"):
+            shutil.copy(PROJECT / name, project)
         (project / "src").mkdir()
         (project / "src" / "drift").symlink_to(PROJECT / "src" / "drift")
         started = time.monotonic()

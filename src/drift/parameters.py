@@ -68,7 +68,7 @@ class ProtocolParameters(Parameters):
 class EngineParameters(Parameters):
     """`rollout.engine`: how the sampling engine uses the machine."""
 
-    max_sequences: int = Field(default=128, ge=1)
+    max_sequences: int = Field(default=256, ge=1)
     """Most sequences decoded at the same time."""
     tensor_parallel_size: int = Field(default=1, ge=1)
     """Number of GPUs one copy of the model is spread over."""

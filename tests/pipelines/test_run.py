@@ -66,7 +66,7 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     path = tmp_path_factory.mktemp("project")
-    for name in ("conf", "pyproject.toml"):
+    for name in ("conf", "pyproject.toml", ".telemetry"):
         source = PROJECT / name
         shutil.copytree(source, path / name) if source.is_dir() else shutil.copy(source, path / name)
     (path / "src").mkdir()

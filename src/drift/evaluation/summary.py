@@ -27,7 +27,7 @@ def summary_table(scores: Mapping[str, Any]) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, caption_justify="left")
     for index, name in enumerate(header(scores)):
-        table.add_column(name, justify="right" if index else "left", min_width=len("distinct answers"))
+        table.add_column(name, justify="right" if index else "left", no_wrap=index == 0)
     for title, *rows in sections(scores):
         table.add_row(*map(Text, title), style="bold")
         for row in rows:

@@ -1,0 +1,235 @@
+"""The charts of the scores: multi@k beside what guessing would reach, and the correction rate turn by turn.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers; markers differ as well. plotly is imported when a
+chart is drawn, not before.
+
+Shapes: _K turns.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from drift.evaluation.score import REFERENCE, TRAINED, policy_names
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure, Scatter
+
+POLICY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
+GUESSERS = {"with_repetition": ("guessing", "dot"), "without_repetition": ("guessing, no repeats", "dash")}
+INK, CHANCE_INK, GRID = "#333333", "#767676", "#E6E6E6"
+MAX_COLUMNS = 3
+PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 110, 100
+ERROR_BAR_SHIFT = 0.08  # in turns, between policies, so that their error bars do not hide each other
+
+
+class Panel(NamedTuple):
+    """One benchmark's place in a chart.
+
+    Attributes:
+        name: of the benchmark.
+        entry: its scores.
+        row: 1 is at the top.
+        column: 1 is at the left.
+    """
+
+    name: str
+    entry: Mapping[str, Any]
+    row: int
+    column: int
+
+
+def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
+    """multi@k of every policy with its 95 % band, one panel per benchmark, beside the chance curves.
+
+    Args:
+        scores: what `drift.evaluation.score.score` returned.
+    """
+    figure = panels_figure(scores, multi_at_k_title(scores), "Bands: 95 % intervals over problems.")
+    for panel in panels(scores):
+        for guesser, share_K in (panel.entry["chance"] or {}).items():
+            add(figure, panel, chance_line(guesser, share_K))
+        for index, policy in enumerate(policy_names(panel.entry)):
+            share_K, ends_K = panel.entry[policy]["multi_at_k"], panel.entry[policy]["ci95"]
+            add(figure, panel, band(index, policy, ends_K))
+            add(figure, panel, policy_line(index, policy, share_K, ends_K, turns_of(share_K)))
+    figure.update_yaxes(range=[0, 100])
+    return label_axes(figure, scores, "turns allowed, k", "problems solved (%)")
+
+
+def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
+    """Of the problems still wrong, the share put right at each turn from 2 on, with 95 % intervals.
+
+    Args:
+        scores: what `drift.evaluation.score.score` returned.
+    """
+    figure = panels_figure(scores, correction_rate_title(scores), "Bars: 95 % intervals over problems.")
+    for panel in panels(scores):
+        policies = policy_names(panel.entry)
+        for index, policy in enumerate(policies):
+            rate_K, ends_K = panel.entry[policy]["correction_rate"], panel.entry[policy]["correction_rate_ci95"]
+            shift = ERROR_BAR_SHIFT * (index - (len(policies) - 1) / 2)
+            line = policy_line(index, policy, rate_K[1:], ends_K[1:], [turn + shift for turn in turns_of(rate_K)[1:]])
+            add(figure, panel, line.update(error_y=error_bars(rate_K[1:], ends_K[1:])))
+    figure.update_yaxes(rangemode="tozero")
+    return label_axes(figure, scores, "turn", "corrected, of those still wrong (%)")
+
+
+def multi_at_k_title(scores: Mapping[str, Any]) -> str:
+    """The finding, such as `multi@5 on arithmetic: 46 % → 78 % (+32 points)`."""
+    (name, entry), *others = scores["benchmarks"].items()
+    quantity = f"multi@{len(entry[policy_names(entry)[0]]['multi_at_k'])}"
+    if others:
+        return f"Mean {quantity} of {len(others) + 1} benchmarks: {change(scores['averages']['all'])}"
+    return f"{quantity} on {name}: {change({policy: entry[policy]['multi_at_k'][-1] for policy in policy_names(entry)})}"
+
+
+def correction_rate_title(scores: Mapping[str, Any]) -> str:
+    """The finding, such as `First mistakes corrected on arithmetic: 9 % → 59 % (+50 points)`."""
+    (name, entry), *others = scores["benchmarks"].items()
+    if others:
+        return f"Mistakes corrected, turn by turn, on {len(others) + 1} benchmarks"
+    rates = {policy: entry[policy]["correction_rate_overall"] for policy in policy_names(entry)}
+    return f"First mistakes corrected on {name}: {change(rates)}"
+
+
+def change(share_by_policy: Mapping[str, float | None]) -> str:
+    """From the reference to the trained policy where both are there, else each policy's share."""
+    texts = {name: "none made" if share is None else f"{100 * share:.0f} %" for name, share in share_by_policy.items()}
+    before, after = share_by_policy.get(REFERENCE), share_by_policy.get(TRAINED)
+    if REFERENCE not in texts or TRAINED not in texts:
+        return ", ".join(f"{name} {text}" for name, text in texts.items())
+    points = "" if before is None or after is None else f" ({100 * (after - before):+z.0f} points)"
+    return f"{texts[REFERENCE]} → {texts[TRAINED]}{points}"
+
+
+def panels(scores: Mapping[str, Any]) -> Iterator[Panel]:
+    """The benchmarks from left to right and top to bottom."""
+    for index, (name, entry) in enumerate(scores["benchmarks"].items()):
+        row, column = divmod(index, num_columns(scores))
+        yield Panel(name, entry, row + 1, column + 1)
+
+
+def num_columns(scores: Mapping[str, Any]) -> int:
+    """Panels side by side: two for up to four benchmarks, three for more."""
+    num_benchmarks = len(scores["benchmarks"])
+    return min(num_benchmarks, 2 if num_benchmarks <= 4 else MAX_COLUMNS)
+
+
+def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figure":
+    """An empty chart with one panel per benchmark, its title above and room for the legend below."""
+    from plotly.subplots import make_subplots
+
+    names, columns = list(scores["benchmarks"]), num_columns(scores)
+    rows = -(-len(names) // columns)
+    height = TOP_PIXELS + BOTTOM_PIXELS + max(PANEL_PIXELS * rows, 340)
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        shared_yaxes=True,
+        subplot_titles=names if len(names) > 1 else None,
+        horizontal_spacing=0.04,
+        vertical_spacing=70 / (height - TOP_PIXELS - BOTTOM_PIXELS),
+    )
+    heading = {"text": title, "subtitle": {"text": subtitle, "font": {"size": 13, "color": CHANCE_INK}}}
+    return figure.update_layout(
+        template="plotly_white",
+        height=height,
+        font={"size": 13, "color": INK},
+        title={**heading, "font": {"size": 17}, "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "container"},
+        title_pad={"t": 24},
+        margin={"t": TOP_PIXELS, "b": BOTTOM_PIXELS, "l": 64, "r": 20},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
+    )
+
+
+def label_axes(figure: "Figure", scores: Mapping[str, Any], turns: str, shares: str) -> "Figure":
+    """Whole turns on every x axis, shares on every y axis, named once a column and once a row."""
+    figure.update_xaxes(dtick=1, showgrid=False, zeroline=False, ticks="outside", tickcolor=GRID)
+    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, zerolinewidth=1)
+    all_panels = list(panels(scores))
+    for panel in all_panels:
+        is_lowest = not any(other.column == panel.column and other.row > panel.row for other in all_panels)
+        figure.update_xaxes(title_text=turns if is_lowest else None, row=panel.row, col=panel.column)
+        figure.update_yaxes(title_text=shares if panel.column == 1 else None, row=panel.row, col=panel.column)
+    return figure
+
+
+def add(figure: "Figure", panel: Panel, trace: "Scatter") -> None:
+    """Adds a trace to a panel; the legend names each line once, though every panel has it."""
+    is_named = any(other.legendgroup == trace.legendgroup and other.showlegend for other in figure.data)
+    trace.showlegend = trace.showlegend is not False and not is_named
+    figure.add_trace(trace, row=panel.row, col=panel.column)
+
+
+def policy_line(
+    index: int, policy: str, share_K: Sequence[float | None], ends_K: Sequence[Sequence[float | None]], x_K: Sequence[float]
+) -> "Scatter":
+    """One policy's shares over turns, its interval shown on hovering."""
+    from plotly.graph_objects import Scatter
+
+    colour = POLICY_COLOURS[index % len(POLICY_COLOURS)]
+    return Scatter(
+        x=list(x_K),
+        y=percent(share_K),
+        customdata=[percent(ends) for ends in ends_K],
+        hovertemplate=policy + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
+        name=policy,
+        legendgroup=policy,
+        mode="lines+markers",
+        line={"color": colour, "width": 2.5},
+        marker={"symbol": POLICY_MARKERS[index % len(POLICY_MARKERS)], "size": 8},
+        cliponaxis=False,
+    )
+
+
+def band(index: int, policy: str, ends_K: Sequence[Sequence[float | None]]) -> "Scatter":
+    """One policy's 95 % band: along the lower ends and back along the upper ones."""
+    from plotly.graph_objects import Scatter
+
+    turn_K = turns_of(ends_K)
+    low_K, high_K = (percent([ends[side] for ends in ends_K]) for side in (0, 1))
+    return Scatter(
+        x=turn_K + turn_K[::-1],
+        y=low_K + high_K[::-1],
+        fill="toself",
+        fillcolor=POLICY_COLOURS[index % len(POLICY_COLOURS)],
+        opacity=0.15,
+        line={"width": 0},
+        hoverinfo="skip",
+        legendgroup=policy,
+        showlegend=False,
+    )
+
+
+def chance_line(guesser: str, share_K: Sequence[float]) -> "Scatter":
+    """What a guesser reaches within k turns."""
+    from plotly.graph_objects import Scatter
+
+    name, dash = GUESSERS[guesser]
+    return Scatter(
+        x=turns_of(share_K),
+        y=percent(share_K),
+        hovertemplate=name + ": %{y:.1f} %<extra></extra>",
+        name=name,
+        legendgroup=guesser,
+        mode="lines",
+        line={"color": CHANCE_INK, "width": 1.5, "dash": dash},
+    )
+
+
+def error_bars(share_K: Sequence[float | None], ends_K: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """Distances from the shares to the ends of their intervals, in points; none where a share is not defined."""
+    below = [None if share is None else 100 * (share - low) for share, (low, _) in zip(share_K, ends_K, strict=True)]
+    above = [None if share is None else 100 * (high - share) for share, (_, high) in zip(share_K, ends_K, strict=True)]
+    return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 3}
+
+
+def percent(share_K: Sequence[float | None]) -> list[float | None]:
+    """Shares in per cent; None stays None and leaves a gap."""
+    return [None if share is None else 100 * share for share in share_K]
+
+
+def turns_of(value_K: Sequence[Any]) -> list[int]:
+    """1…K."""
+    return list(range(1, len(value_K) + 1))
