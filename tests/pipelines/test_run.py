@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from drift.parameters import ProtocolParameters
 from drift.protocol.chat import ChatFormat, chat_format_of
 from drift.weighting.weights import importance_weights
 
-PROJECT = Path(__file__).resolve().parents[2]
 KEDRO = [sys.executable, "-m", "kedro"]
 N, PROBLEMS, MAX_TURNS, MAX_NEW_TOKENS = 4, 4, 2, 16  # of conf/test
 
@@ -64,14 +62,8 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    path = tmp_path_factory.mktemp("project")
-    for name in ("conf", "pyproject.toml", ".telemetry"):
-        source = PROJECT / name
-        shutil.copytree(source, path / name) if source.is_dir() else shutil.copy(source, path / name)
-    (path / "src").mkdir()
-    (path / "src" / "drift").symlink_to(PROJECT / "src" / "drift")
-    return Project(path)
+def project(project_path: Path) -> Project:
+    return Project(project_path)
 
 
 @pytest.fixture(scope="module")

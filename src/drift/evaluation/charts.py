@@ -19,7 +19,7 @@ POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down",
 GUESSERS = {"with_repetition": ("guessing", "dot"), "without_repetition": ("guessing, no repeats", "dash")}
 INK, CHANCE_INK, GRID = "#333333", "#767676", "#E6E6E6"
 MAX_COLUMNS = 3
-PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 110, 100
+PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 120, 100
 ERROR_BAR_SHIFT = 0.08  # in turns, between policies, so that their error bars do not hide each other
 
 
@@ -53,7 +53,7 @@ def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
             share_K, ends_K = panel.entry[policy]["multi_at_k"], panel.entry[policy]["ci95"]
             add(figure, panel, band(index, policy, ends_K))
             add(figure, panel, policy_line(index, policy, share_K, ends_K, turns_of(share_K)))
-    figure.update_yaxes(range=[0, 100])
+    figure.update_yaxes(range=[0, 102])
     return label_axes(figure, scores, "turns allowed, k", "problems solved (%)")
 
 
@@ -63,7 +63,7 @@ def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
     Args:
         scores: what `drift.evaluation.score.score` returned.
     """
-    figure = panels_figure(scores, correction_rate_title(scores), "Bars: 95 % intervals over problems.")
+    figure = panels_figure(scores, correction_rate_title(scores), "Of the problems still wrong, at each turn. Bars: 95 % intervals.")
     for panel in panels(scores):
         policies = policy_names(panel.entry)
         for index, policy in enumerate(policies):
@@ -72,7 +72,7 @@ def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
             line = policy_line(index, policy, rate_K[1:], ends_K[1:], [turn + shift for turn in turns_of(rate_K)[1:]])
             add(figure, panel, line.update(error_y=error_bars(rate_K[1:], ends_K[1:])))
     figure.update_yaxes(rangemode="tozero")
-    return label_axes(figure, scores, "turn", "corrected, of those still wrong (%)")
+    return label_axes(figure, scores, "turn", "mistakes corrected (%)")
 
 
 def multi_at_k_title(scores: Mapping[str, Any]) -> str:
@@ -86,11 +86,19 @@ def multi_at_k_title(scores: Mapping[str, Any]) -> str:
 
 def correction_rate_title(scores: Mapping[str, Any]) -> str:
     """The finding, such as `First mistakes corrected on arithmetic: 9 % → 59 % (+50 points)`."""
-    (name, entry), *others = scores["benchmarks"].items()
-    if others:
-        return f"Mistakes corrected, turn by turn, on {len(others) + 1} benchmarks"
-    rates = {policy: entry[policy]["correction_rate_overall"] for policy in policy_names(entry)}
-    return f"First mistakes corrected on {name}: {change(rates)}"
+    name, *others = scores["benchmarks"]
+    rates = mean_overall_correction_rates(scores)
+    where = f", mean of {len(others) + 1} benchmarks" if others else f" on {name}"
+    return f"First mistakes corrected{where}: {change(rates)}"
+
+
+def mean_overall_correction_rates(scores: Mapping[str, Any]) -> dict[str, float | None]:
+    """Each policy's mean over the benchmarks on which all policies made a first mistake; None without such."""
+    policies = policy_names(next(iter(scores["benchmarks"].values())))
+    rates = [[entry[policy]["correction_rate_overall"] for policy in policies] for entry in scores["benchmarks"].values()]
+    defined = [of_benchmark for of_benchmark in rates if None not in of_benchmark]
+    columns = zip(*defined, strict=True) if defined else [()] * len(policies)
+    return {policy: sum(c) / len(c) if c else None for policy, c in zip(policies, columns, strict=True)}
 
 
 def change(share_by_policy: Mapping[str, float | None]) -> str:
@@ -126,18 +134,18 @@ def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figu
     figure = make_subplots(
         rows=rows,
         cols=columns,
-        shared_yaxes=True,
+        shared_yaxes="all",
         subplot_titles=names if len(names) > 1 else None,
         horizontal_spacing=0.04,
         vertical_spacing=70 / (height - TOP_PIXELS - BOTTOM_PIXELS),
     )
     heading = {"text": title, "subtitle": {"text": subtitle, "font": {"size": 13, "color": CHANCE_INK}}}
+    figure.update_annotations(font_size=14, yshift=4)
     return figure.update_layout(
         template="plotly_white",
         height=height,
         font={"size": 13, "color": INK},
-        title={**heading, "font": {"size": 17}, "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "container"},
-        title_pad={"t": 24},
+        title={**heading, "font": {"size": 17}, "x": 0, "xanchor": "left", "y": 1, "pad": {"t": 38, "l": 16}},
         margin={"t": TOP_PIXELS, "b": BOTTOM_PIXELS, "l": 64, "r": 20},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     )
@@ -145,8 +153,8 @@ def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figu
 
 def label_axes(figure: "Figure", scores: Mapping[str, Any], turns: str, shares: str) -> "Figure":
     """Whole turns on every x axis, shares on every y axis, named once a column and once a row."""
-    figure.update_xaxes(dtick=1, showgrid=False, zeroline=False, ticks="outside", tickcolor=GRID)
-    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, zerolinewidth=1)
+    figure.update_xaxes(title_font_size=13, title_standoff=8, dtick=1, showgrid=False, zeroline=False, ticks="outside", tickcolor=GRID)
+    figure.update_yaxes(title_font_size=13, gridcolor=GRID, zerolinecolor=GRID, zerolinewidth=1)
     all_panels = list(panels(scores))
     for panel in all_panels:
         is_lowest = not any(other.column == panel.column and other.row > panel.row for other in all_panels)
@@ -195,6 +203,7 @@ def band(index: int, policy: str, ends_K: Sequence[Sequence[float | None]]) -> "
         fill="toself",
         fillcolor=POLICY_COLOURS[index % len(POLICY_COLOURS)],
         opacity=0.15,
+        mode="lines",
         line={"width": 0},
         hoverinfo="skip",
         legendgroup=policy,

@@ -29,7 +29,10 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
-    console.print(escape(_next_step(outputs)), highlight=False)
+    for output, sentence in _NEXT_STEPS.items():
+        if output in outputs:
+            console.print(escape(sentence), highlight=False)
+            break
 
 
 def _rollout_sentence(summary: Summary) -> str:
@@ -64,14 +67,13 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
 }
 
 
-def _next_step(outputs: set[str]) -> str:
-    if "multi_at_k" in outputs:
-        return (
-            "Next: another tilt of the same trajectories, without sampling again: "
-            "kedro run --pipelines=weighting,training,evaluation --params weighting.beta=0.2"
-        )
-    if "checkpoint" in outputs:
-        return "Next: kedro run --pipelines=evaluation"
-    if "weighted_turns" in outputs:
-        return "Next: kedro run --pipelines=training,evaluation"
-    return "Next: kedro run --pipelines=weighting,training,evaluation"
+_NEXT_STEPS = {
+    "multi_at_k": (
+        "Next: another tilt of the same trajectories, without sampling again: "
+        "kedro run --pipelines=weighting,training,evaluation --params weighting.beta=0.2"
+    ),
+    "checkpoint": "Next: kedro run --pipelines=evaluation",
+    "weighted_turns": "Next: kedro run --pipelines=training,evaluation",
+    "trajectories": "Next: kedro run --pipelines=weighting,training,evaluation",
+}
+"""The stage that came furthest decides."""

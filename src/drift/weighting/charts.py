@@ -1,0 +1,97 @@
+"""The chart of the weighted data: how returns and weights are spread, and how many problems were solved.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers. plotly is imported when a chart is drawn, not before.
+
+Shapes: _N all trajectories, _E training examples.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Bar, Figure
+
+RETURN_COLOUR, WEIGHT_COLOUR = "#0072B2", "#E69F00"
+OUTCOME_COLOURS = {"all_right": "#009E73", "mixed": "#56B4E9", "all_wrong": "#D55E00"}
+INK, GRID = "#333333", "#E6E6E6"
+SMALLEST_DRAWN_WEIGHT = 1e-6
+NUM_BINS = 30
+
+
+def returns_and_weights_chart(
+    return_N: NDArray[np.float64],
+    weight_E: NDArray[np.float64],
+    effective_sample_size: float,
+    composition: Mapping[str, int],
+) -> "Figure":
+    """Three panels: histogram of the returns, histogram of the weights, problems by outcome.
+
+    Args:
+        return_N: shaped returns, shape (N,).
+        weight_E: importance weights, shape (E,); those below `SMALLEST_DRAWN_WEIGHT` are drawn there.
+        effective_sample_size: of the weights.
+        composition: problems that all (`all_right`), some (`mixed`) or none (`all_wrong`) of their trajectories solved.
+    """
+    from plotly.subplots import make_subplots
+
+    titles = ["returns", "weights", "problems"]
+    figure = make_subplots(
+        rows=1, cols=3, subplot_titles=titles, column_widths=[0.38, 0.38, 0.24], horizontal_spacing=0.09
+    )
+    figure.add_trace(histogram(return_N, RETURN_COLOUR, "return %{x:.2f}: %{y} trajectories"), row=1, col=1)
+    log_weight_E = np.log10(np.maximum(weight_E, SMALLEST_DRAWN_WEIGHT))
+    figure.add_trace(histogram(log_weight_E, WEIGHT_COLOUR, "weight 10^%{x:.1f}: %{y} examples"), row=1, col=2)
+    figure.add_trace(outcome_bars(composition), row=1, col=3)
+    figure.update_xaxes(title_text="return R", row=1, col=1)
+    lowest = round(np.log10(SMALLEST_DRAWN_WEIGHT))
+    decades = list(range(lowest, 3, 2))
+    labels = [f"≤ 10<sup>{lowest}</sup>", *(f"10<sup>{decade}</sup>" if decade else "1" for decade in decades[1:])]
+    figure.update_xaxes(title_text="weight w", tickvals=decades, ticktext=labels, row=1, col=2)
+    for column, name in enumerate(["trajectories", "examples", "problems"], start=1):
+        figure.update_yaxes(title_text=name, title_standoff=4, gridcolor=GRID, row=1, col=column)
+    return figure.update_layout(
+        template="plotly_white",
+        height=420,
+        font={"size": 13, "color": INK},
+        title={"text": title(weight_E.size, effective_sample_size), "font": {"size": 17}, "x": 0, "xref": "paper"},
+        margin={"t": 100, "b": 60, "l": 60, "r": 20},
+        bargap=0.03,
+        showlegend=False,
+    )
+
+
+def title(num_examples: int, effective_sample_size: float) -> str:
+    """The finding: how many of the examples the weights leave."""
+    return f"{num_examples:,} examples weigh as much as {effective_sample_size:,.0f} equal ones"
+
+
+def histogram(value_X: NDArray[np.float64], colour: str, hover: str) -> "Bar":
+    """Counts in equal bins over the range of the values, as bars."""
+    from plotly.graph_objects import Bar
+
+    count_X, edge_X = np.histogram(value_X, bins=NUM_BINS) if value_X.size else (np.zeros(0), np.zeros(1))
+    return Bar(
+        x=(edge_X[:-1] + edge_X[1:]) / 2,
+        y=count_X,
+        width=np.diff(edge_X),
+        marker={"color": colour, "line": {"width": 0}},
+        hovertemplate=hover + "<extra></extra>",
+    )
+
+
+def outcome_bars(composition: Mapping[str, int]) -> "Bar":
+    """Problems by outcome, the number written above each bar."""
+    from plotly.graph_objects import Bar
+
+    return Bar(
+        x=[name.replace("_", "<br>") for name in composition],
+        y=list(composition.values()),
+        text=list(composition.values()),
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": [OUTCOME_COLOURS[name] for name in composition]},
+        hovertemplate="%{y} problems<extra></extra>",
+    )

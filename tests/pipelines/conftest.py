@@ -1,0 +1,34 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def project_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with data of its own."""
+    path = tmp_path_factory.mktemp("project")
+    for name in ("conf", "pyproject.toml", ".telemetry"):
+        source = PROJECT / name
+        shutil.copytree(source, path / name) if source.is_dir() else shutil.copy(source, path / name)
+    shutil.rmtree(path / "conf" / "local", ignore_errors=True)
+    (path / "conf" / "local").mkdir()
+    (path / "src").mkdir()
+    (path / "src" / "drift").symlink_to(PROJECT / "src" / "drift")
+    return path
+
+
+@pytest.fixture(scope="module")
+def kedro(project_path: Path):
+    """Runs a kedro command in the copy, as a user would."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments], cwd=project_path, capture_output=True, text=True, check=False
+        )
+
+    return run

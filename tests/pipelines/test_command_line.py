@@ -1,0 +1,73 @@
+"""What a user sees on the command line: the usual commands work, and what is wrong is one sentence."""
+
+import json
+import shutil
+
+import pytest
+from safetensors.torch import save_file
+
+
+def sentence(result) -> str:
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout + result.stderr
+    return result.stderr.splitlines()[-1] if result.stderr else result.stdout
+
+
+def test_registry_list_names_the_pipelines(kedro):
+    assert kedro("registry", "list").stdout.split() == ["-", "__default__", "-", "evaluation", "-", "rollout", "-", "training", "-", "weighting"]
+
+
+def test_a_wrong_parameter_is_one_sentence(kedro):
+    assert "rollout.n: input should be greater than or equal to 1, not 0" in sentence(kedro("run", "--params=rollout.n=0"))
+
+
+@pytest.mark.parametrize("option", ["--pipelines=training", "--pipeline=training"])
+def test_one_pipeline_may_be_named_in_the_new_and_the_old_way(kedro, option):
+    result = kedro("run", option, "--env=test")
+    assert "weighted_turns" in result.stdout + result.stderr, "it is this pipeline that misses its input"
+    assert "Running node: prepare_reference_model" not in result.stdout
+
+
+def test_a_missing_model_is_one_sentence(kedro):
+    assert "model.path: there is no directory /nowhere" in sentence(kedro("run", "--params=model.path=/nowhere"))
+
+
+def test_a_model_without_chat_template_is_refused_before_sampling(kedro, reference_model, tmp_path):
+    for file in reference_model.path.iterdir():
+        if file.name != "chat_template.jinja":
+            shutil.copy(file, tmp_path / file.name)
+    result = kedro("run", f"--params=model.path={tmp_path}")
+    assert "has no chat template" in sentence(result)
+    assert "sample_trajectories_node" not in result.stdout
+
+
+def test_faults_of_the_users_file_are_reported_together_before_sampling(kedro, project_path, reference_model):
+    rows = [{"q": "1 + 1?", "a": "2"}, {"q": "", "a": "3"}, {"q": "2 + 2?", "a": None}]
+    (project_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (project_path / "conf/local/parameters.yml").write_text(
+        f"model: {{path: {reference_model.path}}}\n"
+        "problems: {train: {source: file, path: mine.jsonl, problem_column: q, answer_column: a}}\n"
+    )
+    result = kedro("run")
+    (project_path / "conf/local/parameters.yml").unlink()
+    printed = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert "line 2: `q` is empty" in printed
+    assert "line 3: `a` is empty" in printed
+    assert "sample_trajectories_node" not in result.stdout
+
+
+def test_gold_answers_that_cannot_be_judged_are_refused_before_sampling(kedro, project_path, reference_model):
+    (project_path / "words.jsonl").write_text('{"problem": "How many?", "answer": "a few"}\n')
+    parameters = f"model.path={reference_model.path},problems.train.source=file,problems.train.path=words.jsonl"
+    result = kedro("run", f"--params={parameters},problems.train.verifier=numeric")
+    assert "1 of 1 gold answers cannot be judged" in sentence(result)
+
+
+def test_weights_that_are_missing_are_named(kedro, reference_model, tmp_path):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(reference_model.path / name, tmp_path / name)
+    assert "has no weights (*.safetensors)" in sentence(kedro("run", f"--params=model.path={tmp_path}"))
+    save_file({}, tmp_path / "model.safetensors")
+    (tmp_path / "tokenizer.json").unlink()
+    assert "has no tokenizer" in sentence(kedro("run", f"--params=model.path={tmp_path}"))
