@@ -72,9 +72,9 @@ def seconds_by_node(log: str) -> dict[str, int]:
         if stamp := re.search(r"\[\d\d/\d\d/\d\d (\d\d):(\d\d):(\d\d)\]", line):
             hours, minutes, seconds = map(int, stamp.groups())
             clock = 3600 * hours + 60 * minutes + seconds
-        if re.search(r"Running node: (\w+)", line):
+        if "Running node: " in line:
             begun = clock
-        if (done := re.search(r"Completed node: (\w+)", line)) and clock - begun >= 1:
+        if (done := re.search(r"Completed node: (\w+)", line)) and clock > begun:
             durations[done.group(1)] = clock - begun
     return durations
 

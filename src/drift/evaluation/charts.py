@@ -50,8 +50,9 @@ def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
         for guesser, share_K in (panel.entry["chance"] or {}).items():
             add(figure, panel, chance_line(guesser, share_K))
         for index, policy in enumerate(policy_names(panel.entry)):
+            add(figure, panel, band(index, policy, panel.entry[policy]["ci95"]))
+        for index, policy in enumerate(policy_names(panel.entry)):
             share_K, ends_K = panel.entry[policy]["multi_at_k"], panel.entry[policy]["ci95"]
-            add(figure, panel, band(index, policy, ends_K))
             add(figure, panel, policy_line(index, policy, share_K, ends_K, turns_of(share_K)))
     figure.update_yaxes(range=[0, 102])
     return label_axes(figure, scores, "turns allowed, k", "problems solved (%)")
@@ -145,7 +146,7 @@ def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figu
         template="plotly_white",
         height=height,
         font={"size": 13, "color": INK},
-        title={**heading, "font": {"size": 17}, "x": 0, "xanchor": "left", "y": 1, "pad": {"t": 38, "l": 16}},
+        title={**heading, "font": {"size": 16}, "x": 0, "xanchor": "left", "y": 1, "pad": {"t": 38, "l": 16}},
         margin={"t": TOP_PIXELS, "b": BOTTOM_PIXELS, "l": 64, "r": 20},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     )

@@ -47,6 +47,8 @@ def train_policy(
     target = working_directory / "checkpoint"
     shutil.rmtree(target, ignore_errors=True)
     save_policy(policy, reference.path, target)
+    del policy
+    torch.cuda.empty_cache()  # evaluation starts an engine on the same GPU; without a GPU this does nothing
     provenance: dict[str, Any] = {
         "fingerprint": files_fingerprint(model_files(target)),
         "reference_model": reference.provenance,
