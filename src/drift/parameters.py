@@ -6,12 +6,12 @@ with a sentence. Every field says what it is; names that the paper has are the p
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from drift.errors import UserError
-from drift.problems.sources import ProblemSource
+from drift.problems.sources import ArithmeticSource, ProblemSource
 
 FloatType = Literal["float32", "bfloat16", "float16"]
 
@@ -19,11 +19,14 @@ FloatType = Literal["float32", "bfloat16", "float16"]
 class Parameters(BaseModel):
     """What all parameter models share: unknown names are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
 
 class Seed(RootModel[Annotated[int, Field(ge=0)]]):
-    """`seed`: from which every random choice of the run is derived."""
+    """`seed`: of the embedded problems, the sampling engine, the order of training and the resampling.
+
+    Trajectories sampled with the same seed are not the same to the token: what else runs at the time changes rounding.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +43,7 @@ class ModelParameters(Parameters):
     path: str = Field(min_length=1)
     """A local Hugging Face directory, a Hub id such as `Qwen/Qwen2.5-3B-Instruct`, or `bundled:…`, a packaged one."""
     dtype: FloatType = "bfloat16"
-    """Number format the policy is stored and sampled in."""
+    """Number format the policy is sampled in and the checkpoint is stored in."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run on this machine."""
 
@@ -52,6 +55,18 @@ class ProblemsParameters(Parameters):
     """Where the training problems come from."""
     evaluation: ProblemSource
     """Where the held-out problems come from; no problem may be in both."""
+
+    @model_validator(mode="after")
+    def _arithmetic_parts_are_of_one_range(self) -> Self:
+        train, evaluation = self.train, self.evaluation
+        if isinstance(train, ArithmeticSource) and isinstance(evaluation, ArithmeticSource):
+            bounds = {(part.smallest_addend, part.largest_addend) for part in (train, evaluation)}
+            if len(bounds) > 1:
+                raise ValueError(
+                    "the arithmetic parts have different addends, and would share problems: give both the same "
+                    "`smallest_addend` and `largest_addend`"
+                )
+        return self
 
 
 class ProtocolParameters(Parameters):
@@ -74,8 +89,8 @@ class EngineParameters(Parameters):
     """Number of GPUs one copy of the model is spread over."""
     memory_share: float = Field(default=0.9, gt=0, le=1)
     """Share of each GPU's memory the engine may take (ignored on a CPU)."""
-    cpu_cache_gib: float = Field(default=2.0, gt=0)
-    """Size of the key-value cache on a CPU, GiB (ignored on a GPU)."""
+    cpu_cache_gib: int = Field(default=2, ge=1)
+    """Size of the key-value cache on a CPU, whole GiB (ignored on a GPU)."""
 
 
 class RolloutParameters(Parameters):

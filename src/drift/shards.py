@@ -45,7 +45,7 @@ class Shards:
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one table, for data known to be small."""
-        return pa.concat_tables(self.tables(columns))
+        return pa.concat_tables(list(self.tables(columns)))
 
     def num_rows(self) -> int:
         """Number of rows, from the shards' footers."""
@@ -85,7 +85,8 @@ def write_shard(table: pa.Table, path: Path) -> None:
 def write_manifest(directory: Path, provenance: Mapping[str, Any]) -> None:
     """Declares a directory of shards finished."""
     partial = directory / f".{MANIFEST}.partial"
-    partial.write_text(json.dumps({"provenance": dict(provenance)}, indent=2, sort_keys=True) + "\n")
+    text = json.dumps({"provenance": dict(provenance)}, indent=2, sort_keys=True, allow_nan=False)
+    partial.write_text(text + "\n")
     replace_durably(partial, directory / MANIFEST)
 
 
@@ -94,6 +95,8 @@ def replace_durably(partial: Path, target: Path) -> None:
     written = [partial] if partial.is_file() else [file for file in partial.rglob("*") if file.is_file()]
     for file in written:
         _sync(file)
+    if partial.is_dir():
+        _sync(partial)
     os.replace(partial, target)
     _sync(target.parent)
 

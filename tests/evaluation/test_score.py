@@ -131,5 +131,11 @@ def test_a_second_trajectory_of_the_same_problem_is_refused(make_trajectories, m
 
 def test_more_turns_than_the_budget_are_refused(make_trajectories, make_problems):
     trajectories = make_trajectories({"file": {"reference": [0]}})
-    with pytest.raises(UserError, match=r"more turns than protocol\.max_turns \(3\)"):
+    with pytest.raises(UserError, match=r"was not given protocol\.max_turns \(3\) turns"):
         score(trajectories, make_problems({"file": 1}, {}), max_turns=3, bootstrap_samples=10, seed=0)
+
+
+def test_fewer_turns_than_the_budget_are_refused(make_trajectories, make_problems):
+    trajectories = make_trajectories({"file": {"reference": [0], "trained": [0]}})
+    with pytest.raises(UserError, match=r"was not given protocol\.max_turns \(8\) turns"):
+        score(trajectories, make_problems({"file": 1}, {}), max_turns=8, bootstrap_samples=10, seed=0)

@@ -38,8 +38,14 @@ def test_the_default_is_valid(parameters):
         ("training", "learning_rate", "fast", r"training\.learning_rate"),
         ("training", "batch_size", 0, r"training\.batch_size"),
         ("problems", "train", {"source": "file"}, r"problems\.train\.path is missing"),
+        ("problems", "train", {"source": "arithmetic", "limit": 9, "largest_addend": 30}, "share problems"),
         ("problems", "train", {"source": "filee"}, r"problems\.train: .*'arithmetic', 'file'"),
-        ("problems", "train", {"source": "arithmetic", "limit": 1, "path": "x"}, r"problems\.train\.path is not a param"),
+        (
+            "problems",
+            "train",
+            {"source": "arithmetic", "limit": 1, "path": "x"},
+            r"problems\.train\.path is not a param",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(parameters, key, name, value, complaint):

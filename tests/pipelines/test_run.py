@@ -36,7 +36,9 @@ class Project:
 
     def run(self, pipelines: list[str] | None = None, **options: Any) -> None:
         bootstrap_project(self.path)
-        with KedroSession.create(project_path=self.path, env="test", runtime_params=options.pop("params", None)) as session:
+        with KedroSession.create(
+            project_path=self.path, env="test", runtime_params=options.pop("params", None)
+        ) as session:
             session.run(pipeline_names=pipelines, **options)
 
     @property
@@ -66,9 +68,19 @@ def project(project_path: Path) -> Project:
     return Project(project_path)
 
 
+def processes_of_session(session: int) -> list[str]:
+    """Command lines of the living processes of a session (zombies have none to speak of)."""
+    listed = subprocess.run(["ps", "-eo", "sid,stat,args"], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(maxsplit=2) for line in listed.splitlines()[1:])
+    return [args for sid, stat, args in rows if int(sid) == session and not stat.startswith("Z")]
+
+
 @pytest.fixture(scope="module")
 def killed_shard(project: Project) -> tuple[Path, bytes]:
-    """SIGKILLs `kedro run` when its first shard is on the disk; returns the shard and its content."""
+    """SIGKILLs `kedro run` when its first shard is on the disk; returns the shard and its content.
+
+    Checks as well that the engine and the verifiers end with the run: they would keep its memory.
+    """
     process = project.command("--pipelines=rollout")
     deadline = time.monotonic() + 300
     shards: list[Path] = []
@@ -79,6 +91,10 @@ def killed_shard(project: Project) -> tuple[Path, bytes]:
     process.wait()
     assert shards, (project.path / "log.txt").read_text()
     assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    deadline = time.monotonic() + 30
+    while (left := processes_of_session(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
     return shards[0], shards[0].read_bytes()
 
 
@@ -110,10 +126,8 @@ def test_a_killed_run_is_continued_and_loses_nothing(project, killed_shard, fini
     assert len(project.versions("02_intermediate/trajectories")) == 1
 
 
-def test_no_engine_process_is_left_behind(finished):
-    ours = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
-    orphans = [line for line in ours.splitlines() if line.split()[0] == "1" and "EngineCore" in line]
-    assert orphans == []
+def test_no_engine_is_left_running_after_the_run(finished):
+    assert [args for args in processes_of_session(os.getsid(0)) if "VLLM" in args] == []
 
 
 def test_contexts_extend_each_other_token_by_token(finished, trajectories, chat):
@@ -252,8 +266,28 @@ def test_a_named_version_is_loaded(project, finished):
     assert versions[0] in project.catalog.load("checkpoint").provenance["weighted_turns"]["path"]
 
 
+def test_data_of_another_model_is_not_trained_on(project, finished, tmp_path):
+    from drift.errors import UserError
+    from drift.training.policy import refuse_other_policy
+
+    reference: ModelDirectory = finished.load("reference_model")
+    other = ModelDirectory(reference.path, {"path": "other", "fingerprint": "0000"})
+    refuse_other_policy(finished.load("weighted_turns"), reference)
+    with pytest.raises(UserError, match="was sampled from another model"):
+        refuse_other_policy(finished.load("weighted_turns"), other)
+
+
+def test_a_checkpoint_is_not_compared_with_another_reference(finished):
+    from drift.errors import UserError
+    from drift.evaluation.conversations import refuse_other_reference
+
+    reference: ModelDirectory = finished.load("reference_model")
+    other = ModelDirectory(reference.path, {"path": "other", "fingerprint": "0000"})
+    refuse_other_reference({"reference": reference, "trained": finished.load("checkpoint")})
+    with pytest.raises(UserError, match="was trained from another model"):
+        refuse_other_reference({"reference": other, "trained": finished.load("checkpoint")})
+
+
 def test_a_single_node_runs_on_what_is_there(project, finished):
     project.run(node_names=["score_node"])
     assert len(project.versions("08_reporting/multi_at_k.json")) >= 2
-
-

@@ -68,7 +68,10 @@ def test_layers_never_flow_backwards(pipelines, catalog):
     def rank(name: str) -> int:
         return LAYERS.index(catalog[name]["metadata"]["kedro-viz"]["layer"])
 
-    allowed = {("reference_model", "train_problems"), ("reference_model", "eval_problems")}  # problems are checked against it
+    allowed = {
+        ("reference_model", "train_problems"),
+        ("reference_model", "eval_problems"),
+    }  # problems are checked against it
     allowed |= {("reference_model", "trajectories")}  # and sampled from it
     for node in pipelines["__default__"].nodes:
         for source in node.inputs:
@@ -116,4 +119,8 @@ def test_the_stages_know_nothing_of_kedro():
         room = file.relative_to(PROJECT / "src/drift").parts[0]
         if room in allowed or room in {"settings.py", "pipeline_registry.py", "hooks.py", "__main__.py"}:
             continue
-        assert "kedro" not in {line.split()[1].split(".")[0] for line in file.read_text().splitlines() if line.startswith(("import ", "from "))}, file
+        assert "kedro" not in {
+            line.split()[1].split(".")[0]
+            for line in file.read_text().splitlines()
+            if line.startswith(("import ", "from "))
+        }, file

@@ -53,7 +53,7 @@ def test_special_tokens_are_not_part_of_the_text(chat):
 
 
 def test_multiple_choice_asks_for_the_letter(chat):
-    choice = Problem("c", "Which? A) 1 B) 2", "B", "choice", "quiz", num_choices=2)
+    choice = Problem("c", "Which? A) 1 B) 2", "B", "choice", "quiz")
     assert "letter" in chat.tokenizer.decode(chat.prompt_ids(choice))
     assert "letter" not in chat.tokenizer.decode(chat.prompt_ids(PROBLEM))
 
@@ -100,5 +100,13 @@ def test_a_template_that_doubles_the_first_token_is_refused(tokenizer):
 
 def test_a_template_that_refuses_system_messages_is_one_clear_sentence(tokenizer):
     refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    tokenizer.chat_template = refuses + "{% for message in messages %}" + TURN + "{% endfor %}" + OPEN
     with pytest.raises(UserError, match="System role not supported"):
-        format_with(tokenizer, refuses + "{% for message in messages %}" + TURN + "{% endfor %}" + OPEN)
+        chat_format(tokenizer, PROMPT_STYLES["think_answer"], FEEDBACK)
+    chat_format(tokenizer, PROMPT_STYLES["boxed"], FEEDBACK)  # this style has no system message
+
+
+def test_a_template_that_writes_the_date_gets_a_fixed_day(tokenizer):
+    dated = "{{ strftime_now('%d %b %Y') }}{% for message in messages %}" + TURN + "{% endfor %}" + OPEN
+    format_ = format_with(tokenizer, dated)
+    assert format_.tokenizer.decode(format_.prompt_ids(PROBLEM)).startswith("01 Jan 2026")

@@ -13,7 +13,10 @@ from drift.rollout.engine import Completion, Sampling
 from drift.rollout.scheduler import Conversation, run_problems
 from drift.verification.pool import VerifierPool
 
-PROBLEMS = [Problem(f"p{index}", f"What is {index} + 1?", str(index + 1), "numeric", "arithmetic") for index in range(5)]
+PROBLEMS = [
+    Problem(f"p{index}", f"What is {index} + 1?", str(index + 1), "math" if index % 2 else "numeric", "arithmetic")
+    for index in range(5)
+]
 
 
 class CountingPolicy:
@@ -68,7 +71,10 @@ def test_problems_come_whole_and_every_trajectory_once(chat):
 
 
 def test_episodes_stop_on_success_or_when_the_turns_are_used_up(chat):
-    turns = {group[0].problem_id: {(entry.num_turns, entry.success) for entry in group} for group in run(CountingPolicy(chat))}
+    turns = {
+        group[0].problem_id: {(entry.num_turns, entry.success) for entry in group}
+        for group in run(CountingPolicy(chat))
+    }
     assert turns == {"p0": {(2, True)}, "p1": {(3, True)}, "p2": {(4, True)}, "p3": {(4, False)}, "p4": {(4, False)}}
 
 
@@ -92,4 +98,4 @@ def test_an_engine_that_fails_ends_the_rollout_and_leaves_nothing_running(chat):
     with pytest.raises(ConnectionError, match="the engine is gone"):
         run(policy)
     assert policy.active == 0
-    assert policy.cancelled == 3
+    assert policy.cancelled == len(policy.contexts) - 1 >= 3

@@ -56,3 +56,21 @@ def test_more_steps_begin_with_the_same_batches(num_examples, batch_size, steps,
 
 def test_another_seed_is_another_order():
     assert np.any(list(batches(50, 10, 5, 0)) != np.array(list(batches(50, 10, 5, 1))))
+
+
+def test_the_order_of_the_shards_does_not_matter(tmp_path):
+    def row(problem_id: str, index: int) -> dict:
+        return {
+            "problem_id": problem_id,
+            "trajectory_id": index,
+            "token_ids": [1, 2],
+            "targets": [{"start": 1, "end": 2}],
+            "weight": 1.0,
+            "shaped_return": 1.0,
+            "num_turns": 1,
+            "success": True,
+        }
+
+    rows = [row("b", 0), row("b", 1), row("a", 0)]
+    examples = read_examples(shards_of(tmp_path, rows))
+    assert [(example.problem_id, example.trajectory_id) for example in examples] == [("a", 0), ("b", 0), ("b", 1)]

@@ -19,7 +19,7 @@ def examples(draw: st.DrawFn) -> Example:
     token_ids = np.array(draw(st.lists(st.integers(0, VOCABULARY - 1), min_size=length, max_size=length)))
     positions = st.lists(st.integers(1, length - 1), min_size=1, unique=True)
     weight = draw(st.one_of(st.just(0.0), st.just(1e4), st.floats(1e-6, 20)))
-    return Example("p", token_ids, np.array(sorted(draw(positions))), weight)
+    return Example("p", 0, token_ids, np.array(sorted(draw(positions))), weight)
 
 
 def plain_loss(model, batch: list[Example], batch_size: int) -> torch.Tensor:
@@ -62,9 +62,13 @@ def test_loss_and_gradient_do_not_depend_on_how_the_batch_is_cut(tiny_policy, ba
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=30), st.integers(1, 120))
 def test_micro_batches_hold_every_example_once_within_the_budget(lengths, max_tokens):
-    batch = [Example(str(i), np.zeros(length, dtype=np.int64), np.array([1]), 1.0) for i, length in enumerate(lengths)]
+    batch = [
+        Example(str(i), 0, np.zeros(length, dtype=np.int64), np.array([1]), 1.0) for i, length in enumerate(lengths)
+    ]
     groups = micro_batches(batch, max_tokens)
-    assert sorted(example.problem_id for group in groups for example in group) == sorted(str(i) for i in range(len(batch)))
+    assert sorted(example.problem_id for group in groups for example in group) == sorted(
+        str(i) for i in range(len(batch))
+    )
     for group in groups:
         padded = len(group) * max(len(example.token_ids) for example in group)
         assert len(group) == 1 or padded <= max_tokens

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -35,7 +36,7 @@ def test_weights_do_not_change_when_a_constant_is_added_to_all_returns(returns_N
 @given(returns)
 def test_weights_tend_to_one_as_beta_grows(returns_N):
     distances = [np.abs(importance_weights(returns_N, beta) - 1).max() for beta in (1e1, 1e3, 1e5, math.inf)]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(distances, distances[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(distances))
     assert distances[-1] == 0
 
 

@@ -51,9 +51,12 @@ class DirectoryDataset(AbstractVersionedDataset[Content, Loaded], Generic[Conten
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
         self._write(data, partial)
+        replaced = target.with_name(f".{target.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(replaced)
         replace_durably(partial, target)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     @abstractmethod
     def _open(self, path: Path) -> Loaded: ...

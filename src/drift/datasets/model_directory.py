@@ -7,7 +7,10 @@ from drift.model_directory import ModelDirectory
 
 
 class ModelDirectoryDataset(DirectoryDataset[ModelDirectory, ModelDirectory]):
-    """Saves a model directory (hard-linked where possible); loads the path and its provenance, never the weights."""
+    """Saves a model directory and loads its path and provenance, never the weights.
+
+    Files are hard-linked where the file system allows: nothing is copied, and nothing may be edited in place.
+    """
 
     def _open(self, path: Path) -> ModelDirectory:
         return ModelDirectory.open(path)

@@ -9,6 +9,8 @@ Shapes: _K turns.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from drift.evaluation.score import REFERENCE, TRAINED, policy_names
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
     Args:
         scores: what `drift.evaluation.score.score` returned.
     """
-    figure = panels_figure(scores, correction_rate_title(scores), "Of the problems still wrong, at each turn. Bars: 95 % intervals.")
+    subtitle = "Of the problems still wrong, at each turn. Bars: 95 % intervals."
+    figure = panels_figure(scores, correction_rate_title(scores), subtitle)
     for panel in panels(scores):
         policies = policy_names(panel.entry)
         for index, policy in enumerate(policies):
@@ -82,24 +85,32 @@ def multi_at_k_title(scores: Mapping[str, Any]) -> str:
     quantity = f"multi@{len(entry[policy_names(entry)[0]]['multi_at_k'])}"
     if others:
         return f"Mean {quantity} of {len(others) + 1} benchmarks: {change(scores['averages']['all'])}"
-    return f"{quantity} on {name}: {change({policy: entry[policy]['multi_at_k'][-1] for policy in policy_names(entry)})}"
+    last = {policy: entry[policy]["multi_at_k"][-1] for policy in policy_names(entry)}
+    return f"{quantity} on {name}: {change(last)}"
 
 
 def correction_rate_title(scores: Mapping[str, Any]) -> str:
     """The finding, such as `First mistakes corrected on arithmetic: 9 % → 59 % (+50 points)`."""
-    name, *others = scores["benchmarks"]
-    rates = mean_overall_correction_rates(scores)
-    where = f", mean of {len(others) + 1} benchmarks" if others else f" on {name}"
-    return f"First mistakes corrected{where}: {change(rates)}"
+    (name, entry), *others = scores["benchmarks"].items()
+    if others:
+        rates = mean_overall_correction_rates(scores)
+        return f"First mistakes corrected, mean of {len(others) + 1} benchmarks: {change(rates)}"
+    return f"First mistakes corrected on {name}: {change(overall_correction_rates(entry))}"
+
+
+def overall_correction_rates(entry: Mapping[str, Any]) -> dict[str, float | None]:
+    """Each policy's share of first mistakes put right on one benchmark; None where it made none."""
+    return {policy: entry[policy]["correction_rate_overall"] for policy in policy_names(entry)}
 
 
 def mean_overall_correction_rates(scores: Mapping[str, Any]) -> dict[str, float | None]:
     """Each policy's mean over the benchmarks on which all policies made a first mistake; None without such."""
-    policies = policy_names(next(iter(scores["benchmarks"].values())))
-    rates = [[entry[policy]["correction_rate_overall"] for policy in policies] for entry in scores["benchmarks"].values()]
-    defined = [of_benchmark for of_benchmark in rates if None not in of_benchmark]
-    columns = zip(*defined, strict=True) if defined else [()] * len(policies)
-    return {policy: sum(c) / len(c) if c else None for policy, c in zip(policies, columns, strict=True)}
+    rates = [overall_correction_rates(entry) for entry in scores["benchmarks"].values()]
+    defined = [of_benchmark for of_benchmark in rates if None not in of_benchmark.values()]
+    if not defined:
+        return dict.fromkeys(rates[0])
+    means = np.array([list(of_benchmark.values()) for of_benchmark in defined], dtype=np.float64).mean(axis=0)
+    return dict(zip(rates[0], means.tolist(), strict=True))
 
 
 def change(share_by_policy: Mapping[str, float | None]) -> str:
@@ -154,7 +165,8 @@ def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figu
 
 def label_axes(figure: "Figure", scores: Mapping[str, Any], turns: str, shares: str) -> "Figure":
     """Whole turns on every x axis, shares on every y axis, named once a column and once a row."""
-    figure.update_xaxes(title_font_size=13, title_standoff=8, dtick=1, showgrid=False, zeroline=False, ticks="outside", tickcolor=GRID)
+    figure.update_xaxes(title_font_size=13, title_standoff=8, ticks="outside", tickcolor=GRID)
+    figure.update_xaxes(dtick=1, showgrid=False, zeroline=False)
     figure.update_yaxes(title_font_size=13, gridcolor=GRID, zerolinecolor=GRID, zerolinewidth=1)
     all_panels = list(panels(scores))
     for panel in all_panels:
@@ -166,13 +178,18 @@ def label_axes(figure: "Figure", scores: Mapping[str, Any], turns: str, shares: 
 
 def add(figure: "Figure", panel: Panel, trace: "Scatter") -> None:
     """Adds a trace to a panel; the legend names each line once, though every panel has it."""
-    is_named = any(other.legendgroup == trace.legendgroup and other.showlegend for other in figure.data)
+    drawn: Any = figure.data
+    is_named = any(other.legendgroup == trace.legendgroup and other.showlegend for other in drawn)
     trace.showlegend = trace.showlegend is not False and not is_named
     figure.add_trace(trace, row=panel.row, col=panel.column)
 
 
 def policy_line(
-    index: int, policy: str, share_K: Sequence[float | None], ends_K: Sequence[Sequence[float | None]], x_K: Sequence[float]
+    index: int,
+    policy: str,
+    share_K: Sequence[float | None],
+    ends_K: Sequence[Sequence[float | None]],
+    x_K: Sequence[float],
 ) -> "Scatter":
     """One policy's shares over turns, its interval shown on hovering."""
     from plotly.graph_objects import Scatter
@@ -230,9 +247,14 @@ def chance_line(guesser: str, share_K: Sequence[float]) -> "Scatter":
 
 def error_bars(share_K: Sequence[float | None], ends_K: Sequence[Sequence[float | None]]) -> dict[str, Any]:
     """Distances from the shares to the ends of their intervals, in points; none where a share is not defined."""
-    below = [None if share is None else 100 * (share - low) for share, (low, _) in zip(share_K, ends_K, strict=True)]
-    above = [None if share is None else 100 * (high - share) for share, (_, high) in zip(share_K, ends_K, strict=True)]
+    below = [points_between(low, share) for share, (low, _) in zip(share_K, ends_K, strict=True)]
+    above = [points_between(share, high) for share, (_, high) in zip(share_K, ends_K, strict=True)]
     return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 3}
+
+
+def points_between(low: float | None, high: float | None) -> float | None:
+    """The distance of two shares in points, None where either is not defined."""
+    return None if low is None or high is None else 100 * (high - low)
 
 
 def percent(share_K: Sequence[float | None]) -> list[float | None]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from drift.errors import UserError
 from drift.model_directory import ModelDirectory
 from drift.parameters import EvaluationParameters, ModelParameters, ProtocolParameters, RolloutParameters
 from drift.problems.problem import Problem
@@ -33,6 +34,7 @@ def evaluate_policies(
         rollout: its engine settings and shard size are shared.
         working_directory: where unfinished and finished conversations are kept.
     """
+    refuse_other_reference(policies)
     conversations = {
         name: sample(
             Rollout(policy, model, problems, protocol, 1, 0.0, 1.0, evaluation.max_new_tokens, seed=0),
@@ -46,6 +48,21 @@ def evaluate_policies(
     benchmarks = {problem.problem_id: problem.source for problem in problems}
     provenance = {name: shards.provenance for name, shards in conversations.items()}
     return ShardStream(_labelled(conversations, benchmarks), provenance)
+
+
+def refuse_other_reference(policies: Mapping[str, ModelDirectory]) -> None:
+    """Refuses to compare a checkpoint with a reference it was not trained from.
+
+    Raises:
+        UserError: when they do not belong together.
+    """
+    trained_from = policies["trained"].provenance["reference_model"]["fingerprint"]
+    if trained_from != policies["reference"].fingerprint:
+        raise UserError(
+            f"`checkpoint` was trained from another model ({trained_from}) than `reference_model` is now "
+            f"({policies['reference'].provenance['path']}): set model.path to the model it was trained from and run "
+            "prepare_reference_model_node, or train again."
+        )
 
 
 def _labelled(conversations: Mapping[str, Shards], benchmarks: Mapping[str, str]) -> Iterator[pa.Table]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from drift.errors import UserError
 from drift.evaluation import metrics, statistics
@@ -177,9 +178,10 @@ def refuse_unusable(outcomes: pl.DataFrame, problems: pa.Table, max_turns: int) 
         outcomes.filter(pl.col("known").is_null()),
         "is not in the problems table; score with the table it was asked from.",
     )
+    stopped_early = (pl.col("solved_turn") == 0) & (pl.col("num_turns") < max_turns)
     refuse_first(
-        outcomes.filter(pl.col("num_turns") > max_turns),
-        f"has more turns than protocol.max_turns ({max_turns}); score with the max_turns it was sampled with.",
+        outcomes.filter((pl.col("num_turns") > max_turns) | stopped_early),
+        f"was not given protocol.max_turns ({max_turns}) turns; score with the max_turns it was sampled with.",
     )
     refuse_first(
         outcomes.filter(pl.struct("policy", "problem_id").is_duplicated()),
@@ -206,7 +208,7 @@ def refuse_missing(policy: str, missing_ids: Iterable[str]) -> None:
         )
 
 
-def plain(number_X: Any) -> Any:  # noqa: ANN401 - a scalar gives a scalar, an array nested lists
+def plain(number_X: ArrayLike) -> float | list[Any] | None:
     """Numbers as plain Python for JSON: floats or nested lists of them, None for NaN."""
     object_X = np.array(number_X, dtype=object)
     object_X[np.isnan(np.asarray(number_X, dtype=np.float64))] = None

@@ -57,7 +57,7 @@ def header(scores: Mapping[str, Any]) -> list[str]:
 
 
 def sections(scores: Mapping[str, Any]) -> list[list[list[str]]]:
-    """Blocks of rows, the first row of each being its title: the benchmarks, then their averages if there are several."""
+    """Blocks of rows, each with its title first: the benchmarks, then their averages if there are several."""
     benchmarks = scores["benchmarks"]
     blocks = [benchmark_rows(name, entry, len(header(scores))) for name, entry in benchmarks.items()]
     return [*blocks, average_rows(scores)] if len(benchmarks) > 1 else blocks

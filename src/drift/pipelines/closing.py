@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Summary = dict[str, Any]
 
+CHARTS = {"returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"}
+
 
 def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
     """Prints one line for each stage that ran, the results if there are any, and the next step."""
@@ -25,7 +27,7 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
         from drift.evaluation.summary import summary_table
 
         console.print(summary_table(catalog.load("multi_at_k")))
-    charts = sorted(name for name in outputs if "plotly" in type(catalog.get(name)).__name__.lower())
+    charts = sorted(outputs & CHARTS)
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)

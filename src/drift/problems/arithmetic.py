@@ -2,7 +2,7 @@
 
 The unit of the cut is the unordered pair {a, b}, so 2+3 and 3+2 are always in the same part. Which part a pair is
 in depends on the seed and on the range of addends, never on `limit`: two sources of one seed and one range never
-overlap, whatever their limits. Sources of different ranges may; `drift.problems.leaks` refuses those that do.
+overlap, whatever their limits. Sources of different ranges may; `ProblemsParameters` refuses them.
 """
 
 from itertools import combinations_with_replacement

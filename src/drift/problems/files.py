@@ -51,6 +51,8 @@ class FileSource(BaseModel):
     """Column of a unique id; None makes ids from `name` and the row's number in the file."""
     verifier: VerifierName = "math"
     """Who judges answers: `math`, `numeric`, `choice` or `exact`."""
+    num_choices: int | None = Field(default=None, ge=2)
+    """Options of each problem, for `choice`: results then have chance curves beside them."""
     limit: int | None = Field(default=None, ge=1)
     """At most this many problems: the first ones, in the file's order, repeated texts not counted. None takes all."""
     name: str | None = Field(default=None, min_length=1)
@@ -133,7 +135,9 @@ class _RowChecker:
         problem_id = self._id(place, id_cell)
         if problem is None or answer is None or problem_id is None or self._is_repeated(place, problem, answer):
             return
-        self.problems.append(Problem(problem_id, problem, answer, self.source.verifier, self.name))
+        self.problems.append(
+            Problem(problem_id, problem, answer, self.source.verifier, self.name, self.source.num_choices)
+        )
 
     def _read_cell(self, place: int, column: str, cell: object, read: Callable[[object], str]) -> str | None:
         if cell is ABSENT:

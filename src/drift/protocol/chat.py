@@ -1,14 +1,15 @@
 """Chat rendering in tokens: a conversation grows by appending token ids and is never tokenised again.
 
-The chat template is asked twice: for the prompt of a problem, and once per model for the *bridge*, the tokens between
-a response and the next one (end of turn, the user's feedback, the header of the next response). Everything else is
-the sampled ids themselves. Templates that rewrite earlier turns (strip `<think>` text, insert a changing date) would
-make
-the tokens of training differ from the tokens a deployed model sees; they are found here and refused.
+The chat template is asked twice: for the prompt of a problem, and once per model for the *bridge*, the tokens between a
+response and the next one (end of turn, the user's feedback, the header of the next response). Everything else is the
+sampled ids themselves. A template that rewrites earlier turns (strips `<think>` text, say) would make the tokens of
+training differ from those a deployed model sees; it is found here and refused. One that writes today's date gets a
+fixed day. A response may also end with another stop token than the template's; it is kept as it was sampled.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ from drift.protocol.prompts import PROMPT_STYLES, Message, PromptStyle
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+PINNED_DATE = date(2026, 1, 1)
 _RESPONSES_TO_KEEP = ("The first response.", "<think>A thought.</think> <answer>1</answer>")
 
 
@@ -106,12 +108,21 @@ def render(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], op
     from jinja2 import TemplateError
 
     try:
-        return str(tokenizer.apply_chat_template(list(messages), add_generation_prompt=open_response, tokenize=False))
+        return str(
+            tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=open_response, tokenize=False, strftime_now=_pinned_date
+            )
+        )
     except TemplateError as error:
         raise UserError(
-            f"The chat template of {tokenizer.name_or_path} refuses the conversation ({error}): use a model whose template "
-            "takes system, user and assistant messages."
+            f"The chat template of {tokenizer.name_or_path} refuses the conversation ({error}): use a model whose "
+            "template takes system, user and assistant messages."
         ) from error
+
+
+def _pinned_date(date_format: str) -> str:
+    """What templates get that ask for today's date: a prompt must not change from one day to the next."""
+    return PINNED_DATE.strftime(date_format)
 
 
 def tokenize(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

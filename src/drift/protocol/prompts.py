@@ -26,7 +26,7 @@ class PromptStyle:
 
     def messages(self, problem: Problem) -> list[Message]:
         """The chat up to the model's first response."""
-        task = self.task if problem.num_choices is None else self.choice_task
+        task = self.choice_task if problem.verifier == "choice" else self.task
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
         return [*system, {"role": "user", "content": task.replace("{problem}", problem.problem)}]
 

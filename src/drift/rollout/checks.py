@@ -20,7 +20,7 @@ def check_problems(
     protocol: ProtocolParameters,
     max_new_tokens: int,
 ) -> None:
-    """Refuses problems that could not be judged or would not fit, all of them in one sentence.
+    """Refuses problems that would not fit, then those that could not be judged; each time all of them in one sentence.
 
     Raises:
         UserError: naming the problems and what to do.

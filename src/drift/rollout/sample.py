@@ -6,18 +6,20 @@ directory.
 """
 
 import asyncio
+import fcntl
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
 
+from drift.errors import UserError
 from drift.fingerprint import fingerprint, table_fingerprint
 from drift.model_directory import ModelDirectory
 from drift.parameters import EngineParameters, ModelParameters, ProtocolParameters
@@ -25,6 +27,8 @@ from drift.problems.problem import Problem, to_table
 from drift.progress import progress_bar
 from drift.protocol.chat import ChatFormat, chat_format_of
 from drift.protocol.episode import longest_episode_tokens
+from drift.protocol.fit import refuse_too_long
+from drift.protocol.prompts import PROMPT_STYLES
 from drift.protocol.trajectory import TRAJECTORY_SCHEMA, Trajectory
 from drift.rollout.engine import Sampling
 from drift.rollout.scheduler import Conversation, run_problems
@@ -70,7 +74,8 @@ class Rollout:
             "model": self.policy.fingerprint,
             "dtype": self.model.dtype,
             "problems": table_fingerprint(to_table(self.problems)),
-            "protocol": self.protocol.model_dump(),
+            "protocol": self.protocol.model_dump(mode="json"),
+            "prompt_style": asdict(PROMPT_STYLES[self.protocol.prompt]),
             "n": self.num_trajectories,
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -92,25 +97,35 @@ def sample(
         description: the name on the progress bar.
 
     Raises:
-        UserError: when an episode could outgrow the model's context, or the engine fails.
+        UserError: when an episode could outgrow the model's context, the engine fails, or another process is at it.
     """
     facts = rollout.facts()
     directory = working_directory / fingerprint(facts)
     directory.mkdir(parents=True, exist_ok=True)
+    with exclusive(directory):
+        _sample_remaining(rollout, engine, problems_per_shard, directory, description)
+        _refuse_incomplete(rollout, directory)
+        write_manifest(directory, facts)
+    return Shards.open(directory)
+
+
+def _sample_remaining(
+    rollout: Rollout, engine: EngineParameters, problems_per_shard: int, directory: Path, description: str
+) -> None:
+    """Samples the problems that have no finished shard yet."""
     finished = _finished_problem_ids(directory)
     remaining = [problem for problem in rollout.problems if problem.problem_id not in finished]
     if finished:
         logger.info("%s: %d of %d problems are there already", description, len(finished), len(rollout.problems))
     if remaining:
         chat = chat_format_of(rollout.policy.path, rollout.protocol, rollout.model.trust_remote_code)
+        refuse_too_long(remaining, chat, rollout.policy.path, rollout.protocol.max_turns, rollout.max_new_tokens)
         writer = _ShardWriter(directory, problems_per_shard)
         total = len(rollout.problems) * rollout.num_trajectories
         done = len(finished) * rollout.num_trajectories
         with progress_bar(description, total, "trajectory", initial=done) as bar:
             bar.set_postfix_str("starting the engine")
             _run(_sample_problems(rollout, remaining, engine, chat, writer, _Progress(bar)))
-    write_manifest(directory, facts)
-    return Shards.open(directory)
 
 
 def start_verifiers() -> VerifierPool:
@@ -191,6 +206,34 @@ class _Progress:
         solved = self._num_solved / self._num_finished
         self._bar.set_postfix_str(f"{solved:.0%} solved, {rate:.0f} tokens/s", refresh=False)
         self._bar.update()
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Keeps other processes out of a working directory; the lock goes with the process, however it ends.
+
+    Raises:
+        UserError: when another process has it.
+    """
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another run is sampling the same trajectories in {directory}: wait for it to end, or change the seed."
+            ) from error
+        yield
+
+
+def _refuse_incomplete(rollout: Rollout, directory: Path) -> None:
+    """Checks that the shards hold every trajectory of every problem exactly once, before they are declared finished."""
+    rows = Shards(directory, {}).read(["problem_id", "trajectory_id"])
+    found = sorted(zip(rows["problem_id"].to_pylist(), rows["trajectory_id"].to_pylist(), strict=True))
+    ids = (problem.problem_id for problem in rollout.problems)
+    if found != sorted((problem_id, index) for problem_id in ids for index in range(rollout.num_trajectories)):
+        raise RuntimeError(
+            f"The shards in {directory} do not hold every trajectory exactly once; delete the directory."
+        )
 
 
 def _finished_problem_ids(directory: Path) -> set[str]:

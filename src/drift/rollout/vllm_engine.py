@@ -7,6 +7,7 @@ exact tokens that are in the cache. vLLM is imported when the engine starts, not
 import itertools
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from drift.errors import UserError
 from drift.parameters import EngineParameters, FloatType
 from drift.rollout.engine import Completion, Sampling
+from drift.rollout.parent_death import PARENT_VARIABLE
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -90,8 +92,9 @@ async def start_vllm(
         trust_remote_code: whether code beside the model may run.
 
     Raises:
-        UserError: when vLLM is not installed.
+        UserError: when vLLM is not installed or cannot start.
     """
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
     llm = _launch(
         model=str(model_path),
         dtype=dtype,
@@ -109,16 +112,19 @@ async def start_vllm(
         llm.shutdown()
         # Its destructor would shut down once more, and fail if that is when the interpreter ends.
         vars(llm)["shutdown"] = lambda: None
+        del os.environ[PARENT_VARIABLE]
 
 
-def _launch(*, cpu_cache_gib: float, **arguments: Any) -> "AsyncLLM":  # noqa: ANN401
+def _launch(*, cpu_cache_gib: int, **arguments: Any) -> "AsyncLLM":  # noqa: ANN401
     """Starts vLLM's processes; environment variables are the only way it takes some settings."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
-    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
-    os.environ["VLLM_CPU_KVCACHE_SPACE"] = f"{cpu_cache_gib:g}"
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count())
+    )
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(cpu_cache_gib)
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
@@ -129,9 +135,7 @@ def _launch(*, cpu_cache_gib: float, **arguments: Any) -> "AsyncLLM":  # noqa: A
             "or `pip install -e '.[gpu]'` on a machine with an NVIDIA GPU."
         ) from error
     if current_platform.is_cpu():
-        # Compiling costs more than it saves on a CPU; blocks of 128 tokens, its default, are too long for short
-        # prompts to
-        # be found again in the prefix cache.
+        # Blocks of 128 tokens, the default on a CPU, are never filled by short prompts, and only full ones are cached.
         arguments |= {"enforce_eager": True, "block_size": _CPU_BLOCK_TOKENS}
     engine_args = AsyncEngineArgs(
         **arguments,
@@ -140,4 +144,9 @@ def _launch(*, cpu_cache_gib: float, **arguments: Any) -> "AsyncLLM":  # noqa: A
         skip_tokenizer_init=True,
         use_tqdm_on_load=False,
     )
-    return AsyncLLM.from_engine_args(engine_args)
+    try:
+        return AsyncLLM.from_engine_args(engine_args)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"vLLM could not start with this model and these engine settings (rollout.engine): {error}"
+        ) from error

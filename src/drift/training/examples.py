@@ -16,6 +16,7 @@ class Example:
 
     Attributes:
         problem_id: the problem it comes from.
+        trajectory_id: which of the problem's trajectories it is.
         token_ids: the whole chat up to the last target, shape (L,).
         targets: positions in `token_ids` the loss covers, ascending, shape (T,); each is predicted from the one before
             it.
@@ -23,13 +24,14 @@ class Example:
     """
 
     problem_id: str
+    trajectory_id: int
     token_ids: NDArray[np.int64]
     targets: NDArray[np.int64]
     weight: float
 
 
 def read_examples(weighted_turns: Shards) -> list[Example]:
-    """All examples, in the order of the table.
+    """All examples, ordered by problem and trajectory: which problem was sampled first must not decide the training.
 
     Raises:
         UserError: when there are none.
@@ -41,13 +43,15 @@ def read_examples(weighted_turns: Shards) -> list[Example]:
             "`drop`; take "
             "easier problems, a larger rollout.n, or `keep`."
         )
-    return examples
+    return sorted(examples, key=lambda example: (example.problem_id, example.trajectory_id))
 
 
 def _example(row: dict) -> Example:
     spans = row["targets"]
     targets = np.concatenate([np.arange(span["start"], span["end"]) for span in spans])
-    return Example(row["problem_id"], np.asarray(row["token_ids"], dtype=np.int64), targets, row["weight"])
+    return Example(
+        row["problem_id"], row["trajectory_id"], np.asarray(row["token_ids"], dtype=np.int64), targets, row["weight"]
+    )
 
 
 def batches(num_examples: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:

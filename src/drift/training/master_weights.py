@@ -45,7 +45,7 @@ class MasterWeights:
             weight.grad = None
 
     def fill_missing_gradients(self) -> None:
-        """Gives masters without a gradient one of zeros: a step whose examples are all pruned is a step like any other."""
+        """Gives masters without a gradient one of zeros, so that a step with all examples pruned is like any other."""
         import torch
 
         for master in self.parameters:

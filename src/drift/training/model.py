@@ -18,7 +18,7 @@ _LOGIT_TOLERANCE = 1e-3
 
 
 def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> "PreTrainedModel":
-    """Loads a policy in float32, in training mode with dropout off.
+    """Loads a policy in float32, with dropout off.
 
     Raises:
         UserError: when the model does something to its logits that `target_nll` would miss.
@@ -32,7 +32,7 @@ def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> 
         path,
         dtype=torch.float32,
         trust_remote_code=trust_remote_code,
-        # On a CPU and with short sequences the plain form is the faster one, forward and backward.
+        # benchmarks/attention.py: on a CPU the plain form is the faster one for short sequences.
         attn_implementation="eager" if device.type == "cpu" else "sdpa",
     )
     model = model.to(device).eval()

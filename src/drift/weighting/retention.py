@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from drift.errors import UserError
 from drift.parameters import WeightingParameters
+from drift.shards import Shards
 from drift.weighting.weights import importance_weights_by_problem
 
 SPAN_TYPE = pa.struct([pa.field("start", pa.int32(), nullable=False), pa.field("end", pa.int32(), nullable=False)])
@@ -23,6 +24,20 @@ WEIGHTED_TURN_SCHEMA = pa.schema(
 )
 
 
+def refuse_other_trajectories(trajectories: Shards, shaped_returns: Shards) -> None:
+    """Refuses returns that were computed from other trajectories than those to be weighed.
+
+    Raises:
+        UserError: when they do not hold the same trajectories in the same order.
+    """
+    keys = ["problem_id", "trajectory_id"]
+    if not trajectories.read(keys).equals(shaped_returns.read(keys)):
+        raise UserError(
+            "`shaped_returns` was not computed from this version of `trajectories`: run the whole weighting pipeline, "
+            "or name versions that belong together with --load-versions."
+        )
+
+
 def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighting: WeightingParameters) -> pa.Table:
     """The `weighted_turns` rows of one shard of whole problems: one training example a trajectory.
 
@@ -30,18 +45,9 @@ def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighti
         trajectories: `TRAJECTORY_SCHEMA`.
         shaped_returns: `SHAPED_RETURN_SCHEMA`, the same trajectories in the same order.
         weighting: beta, what becomes of unsolved problems, and which turns are retained.
-
-    Raises:
-        UserError: when the two tables are not of the same trajectories.
     """
-    keys = ["problem_id", "trajectory_id"]
-    if not trajectories.select(keys).equals(shaped_returns.select(keys)):
-        raise UserError(
-            "`shaped_returns` was not computed from this version of `trajectories`: run the whole weighting pipeline, "
-            "or name versions that belong together with --load-versions."
-        )
     spans = pl.col("turns").list.eval(pl.struct(pl.element().struct.field("start"), pl.element().struct.field("end")))
-    frame = pl.DataFrame(trajectories.select([*keys, "token_ids", "turns", "num_turns", "success"])).with_columns(
+    frame = pl.DataFrame(trajectories).with_columns(
         targets=spans if weighting.retain == "all" else spans.list.tail(1),
         shaped_return=pl.Series(shaped_returns["shaped_return"].to_numpy()),
     )

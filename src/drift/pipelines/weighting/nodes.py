@@ -26,11 +26,12 @@ def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> Shard
 
 def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: WeightingParameters) -> ShardStream:
     """Turns returns into weighted training examples, shard by shard."""
-    from drift.weighting.retention import weigh_trajectories
+    from drift.weighting.retention import refuse_other_trajectories, weigh_trajectories
 
+    refuse_other_trajectories(trajectories, shaped_returns)
     pairs = zip(trajectories.tables(), shaped_returns.tables(), strict=True)
     tables = (weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
-    return ShardStream(tables, {**shaped_returns.provenance, "weighting": weighting.model_dump()})
+    return ShardStream(tables, {**shaped_returns.provenance, "weighting": weighting.model_dump(mode="json")})
 
 
 def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting: WeightingParameters) -> dict[str, Any]:

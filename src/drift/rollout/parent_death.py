@@ -1,0 +1,36 @@
+"""An engine process ends when the program that started it is gone.
+
+vLLM's engine runs in a process of its own, and survives when its parent is killed with SIGKILL: it would keep its
+memory, or the GPU, for ever. vLLM calls `die_with_parent` in each of its processes, through the entry point
+`vllm.general_plugins` of this package; it does nothing in engines that other programs start.
+"""
+
+import os
+import signal
+import threading
+import time
+
+PARENT_VARIABLE = "DRIFT_ENGINE_PARENT"
+_POLL_SECONDS = 0.5
+
+
+def die_with_parent() -> None:
+    """Watches the parent from a thread, if this process is an engine that `drift` has started."""
+    program = int(os.environ.get(PARENT_VARIABLE, "0"))
+    if program and program != os.getpid():
+        threading.Thread(target=_watch, args=(program,), name="parent-death", daemon=True).start()
+
+
+def _watch(program: int) -> None:
+    """Ends this process when the program is gone."""
+    while _is_alive(program):
+        time.sleep(_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True

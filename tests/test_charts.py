@@ -1,0 +1,128 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from drift.evaluation.charts import correction_rate_chart, multi_at_k_chart
+from drift.training.charts import learning_curve_chart
+from drift.weighting.charts import returns_and_weights_chart
+
+
+def policy(share_K, rate_K, overall):
+    around = [[None, None] if rate is None else [0.9 * rate, 1.1 * rate] for rate in rate_K]
+    return {
+        "multi_at_k": share_K,
+        "ci95": [[0.9 * share, 1.1 * share] for share in share_K],
+        "correction_rate": rate_K,
+        "correction_rate_ci95": around,
+        "correction_rate_overall": overall,
+    }
+
+
+BEFORE = policy([0.4, 0.44, 0.46], [0.4, 0.07, 0.04], 0.1)
+AFTER = policy([0.5, 0.7, 0.78], [0.5, 0.4, 0.27], 0.56)
+PERFECT = policy([0.6, 0.8, 0.8], [1.0, None, None], None)
+CHANCE = {"with_repetition": [0.25, 0.44, 0.58], "without_repetition": [0.25, 0.5, 0.75]}
+
+
+def scores_of(*names, chance=None, **policies):
+    policies = policies or {"reference": BEFORE, "trained": AFTER}
+    shares = {name: entry["multi_at_k"][-1] for name, entry in policies.items()}
+    return {
+        "benchmarks": {name: {"problems": 50, **policies, "chance": chance} for name in names},
+        "averages": {"math": None, "general": None, "all": shares},
+    }
+
+
+def named(figure, name):
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def test_the_titles_state_the_finding():
+    scores = scores_of("arithmetic")
+    assert multi_at_k_chart(scores).layout.title.text == "multi@3 on arithmetic: 46 % → 78 % (+32 points)"
+    title = correction_rate_chart(scores).layout.title.text
+    assert title == "First mistakes corrected on arithmetic: 10 % → 56 % (+46 points)"
+    several = scores_of("math", "gpqa")
+    assert multi_at_k_chart(several).layout.title.text == "Mean multi@3 of 2 benchmarks: 46 % → 78 % (+32 points)"
+
+
+def test_multi_at_k_is_drawn_in_per_cent_over_the_turns():
+    (line,) = named(multi_at_k_chart(scores_of("arithmetic")), "trained")
+    assert list(line.x) == [1, 2, 3]
+    assert list(line.y) == pytest.approx([50, 70, 78])
+
+
+def test_every_benchmark_has_a_panel_and_every_line_one_entry_in_the_legend():
+    figure = multi_at_k_chart(scores_of(*"abcdef", chance=CHANCE))
+    assert [annotation.text for annotation in figure.layout.annotations] == list("abcdef")
+    assert len(named(figure, "trained")) == len(named(figure, "guessing, no repeats")) == 6
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert sorted(shown) == ["guessing", "guessing, no repeats", "reference", "trained"]
+
+
+def test_chance_is_drawn_for_multiple_choice_only():
+    assert not named(multi_at_k_chart(scores_of("arithmetic")), "guessing")
+    (line,) = named(multi_at_k_chart(scores_of("gpqa", chance=CHANCE)), "guessing, no repeats")
+    assert list(line.y) == pytest.approx([25, 50, 75])
+
+
+def test_correction_rates_start_at_the_second_turn_and_leave_gaps_where_undefined():
+    figure = correction_rate_chart(scores_of("easy", reference=BEFORE, trained=PERFECT))
+    assert list(named(figure, "reference")[0].y) == pytest.approx([7, 4])
+    assert list(named(figure, "trained")[0].y) == [None, None]
+    assert list(named(figure, "trained")[0].error_y.array) == [None, None]
+    assert figure.layout.title.text == "First mistakes corrected on easy: 10 % → none made"
+
+
+def test_the_mean_correction_rate_is_over_benchmarks_on_which_every_policy_made_a_mistake():
+    scores = scores_of("math", "gpqa")
+    scores["benchmarks"]["easy"] = {"problems": 50, "reference": BEFORE, "trained": PERFECT, "chance": None}
+    title = correction_rate_chart(scores).layout.title.text
+    assert title == "First mistakes corrected, mean of 3 benchmarks: 10 % → 56 % (+46 points)"
+
+
+def test_policies_other_than_the_two_are_named_in_the_title():
+    figure = multi_at_k_chart(scores_of("arithmetic", reference=BEFORE))
+    assert figure.layout.title.text == "multi@3 on arithmetic: reference 46 %"
+
+
+def test_a_budget_of_one_turn_can_be_drawn():
+    once = scores_of("arithmetic", reference=policy([0.4], [0.4], 0.0))
+    assert list(named(multi_at_k_chart(once), "reference")[0].y) == pytest.approx([40])
+    assert not named(correction_rate_chart(once), "reference")[0].y
+
+
+def test_the_histograms_count_every_return_and_every_weight():
+    generator = np.random.default_rng(0)
+    return_M, weight_M = generator.uniform(-0.4, 1, 500), np.append(generator.lognormal(0, 3, 399), 0.0)
+    outcomes = {"all_right": 20, "mixed": 30, "all_wrong": 10}
+    returns, weights, problems = returns_and_weights_chart(return_M, weight_M, 80.0, outcomes).data
+    assert sum(returns.y) == 500
+    assert sum(weights.y) == 400
+    assert list(problems.y) == [20, 30, 10]
+
+
+def test_equal_weights_can_be_drawn():
+    outcomes = {"all_right": 1, "mixed": 0, "all_wrong": 0}
+    _, weights, _ = returns_and_weights_chart(np.ones(8), np.ones(8), 8.0, outcomes).data
+    assert sum(weights.y) == 8
+
+
+def test_the_learning_curve_has_both_losses_and_the_gradient_norm():
+    steps = np.arange(1, 21)
+    columns = {name: np.linspace(2, 1, 20) for name in ("loss", "weighted_loss", "gradient_norm")}
+    rest = {"learning_rate": 1e-5, "tokens_per_second": 400.0, "effective_sample_size": 6.0}
+    figure = learning_curve_chart(pd.DataFrame({"step": steps, **columns, **rest}))
+    drawn = [trace for trace in figure.data if trace.showlegend is not False]
+    assert len(drawn) == 3
+    assert all(list(trace.x) == steps.tolist() for trace in figure.data)
+    assert "20 steps" in figure.layout.title.text
+
+
+def test_importing_the_charts_does_not_import_plotly():
+    modules = "drift.evaluation.charts, drift.weighting.charts, drift.training.charts"
+    program = f"import sys, {modules}; sys.exit('plotly' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
