@@ -81,7 +81,7 @@ def test_the_mean_correction_rate_is_over_benchmarks_on_which_every_policy_made_
     scores = scores_of("math", "gpqa")
     scores["benchmarks"]["easy"] = {"problems": 50, "reference": BEFORE, "trained": PERFECT, "chance": None}
     title = correction_rate_chart(scores).layout.title.text
-    assert title == "First mistakes corrected, mean of 3 benchmarks: 10 % → 56 % (+46 points)"
+    assert title == "First mistakes corrected, mean of 2 benchmarks: 10 % → 56 % (+46 points)"
 
 
 def test_policies_other_than_the_two_are_named_in_the_title():

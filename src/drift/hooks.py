@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from kedro.framework.hooks import hook_impl
-from kedro.io.core import VersionNotFoundError
+from kedro.io.core import DatasetError, VersionNotFoundError
 
 from drift.errors import UserError
 from drift.parameters import WorkingDirectory, check_parameters
@@ -54,7 +54,8 @@ class ProjectHooks:
         for cause in causes:
             if isinstance(cause, UserError):
                 _raise(cause)
-        if any(isinstance(cause, VersionNotFoundError | FileNotFoundError) for cause in causes) and self._loading:
+        missing = any(isinstance(cause, VersionNotFoundError | FileNotFoundError) for cause in causes)
+        if isinstance(error, DatasetError) and missing and self._loading:
             _raise(
                 UserError(
                     f"There is no complete `{self._loading}` to load: run the pipeline that makes it first, or the "

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from drift.chart_style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION
 from drift.evaluation.score import REFERENCE, TRAINED, policy_names
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
-POLICY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+POLICY_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE)
 POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
 GUESSERS = {"with_repetition": ("guessing", "dot"), "without_repetition": ("guessing, no repeats", "dash")}
-INK, CHANCE_INK, GRID = "#333333", "#767676", "#E6E6E6"
 MAX_COLUMNS = 3
 PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 120, 100
 ERROR_BAR_SHIFT = 0.08  # in turns, between policies, so that their error bars do not hide each other
@@ -93,8 +93,8 @@ def correction_rate_title(scores: Mapping[str, Any]) -> str:
     """The finding, such as `First mistakes corrected on arithmetic: 9 % → 59 % (+50 points)`."""
     (name, entry), *others = scores["benchmarks"].items()
     if others:
-        rates = mean_overall_correction_rates(scores)
-        return f"First mistakes corrected, mean of {len(others) + 1} benchmarks: {change(rates)}"
+        rates, num_benchmarks = mean_overall_correction_rates(scores)
+        return f"First mistakes corrected, mean of {num_benchmarks} benchmarks: {change(rates)}"
     return f"First mistakes corrected on {name}: {change(overall_correction_rates(entry))}"
 
 
@@ -103,14 +103,14 @@ def overall_correction_rates(entry: Mapping[str, Any]) -> dict[str, float | None
     return {policy: entry[policy]["correction_rate_overall"] for policy in policy_names(entry)}
 
 
-def mean_overall_correction_rates(scores: Mapping[str, Any]) -> dict[str, float | None]:
-    """Each policy's mean over the benchmarks on which all policies made a first mistake; None without such."""
+def mean_overall_correction_rates(scores: Mapping[str, Any]) -> tuple[dict[str, float | None], int]:
+    """Each policy's mean over the benchmarks on which all policies made a first mistake, and how many those are."""
     rates = [overall_correction_rates(entry) for entry in scores["benchmarks"].values()]
     defined = [of_benchmark for of_benchmark in rates if None not in of_benchmark.values()]
     if not defined:
-        return dict.fromkeys(rates[0])
+        return dict.fromkeys(rates[0]), 0
     means = np.array([list(of_benchmark.values()) for of_benchmark in defined], dtype=np.float64).mean(axis=0)
-    return dict(zip(rates[0], means.tolist(), strict=True))
+    return dict(zip(rates[0], means.tolist(), strict=True)), len(defined)
 
 
 def change(share_by_policy: Mapping[str, float | None]) -> str:
@@ -151,7 +151,7 @@ def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figu
         horizontal_spacing=0.04,
         vertical_spacing=70 / (height - TOP_PIXELS - BOTTOM_PIXELS),
     )
-    heading = {"text": title, "subtitle": {"text": subtitle, "font": {"size": 13, "color": CHANCE_INK}}}
+    heading = {"text": title, "subtitle": {"text": subtitle, "font": {"size": 13, "color": MUTED}}}
     figure.update_annotations(font_size=14, yshift=4)
     return figure.update_layout(
         template="plotly_white",
@@ -241,7 +241,7 @@ def chance_line(guesser: str, share_K: Sequence[float]) -> "Scatter":
         name=name,
         legendgroup=guesser,
         mode="lines",
-        line={"color": CHANCE_INK, "width": 1.5, "dash": dash},
+        line={"color": MUTED, "width": 1.5, "dash": dash},
     )
 
 

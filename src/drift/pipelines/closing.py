@@ -49,8 +49,8 @@ def _weighting_sentence(summary: Summary) -> str:
     return (
         f"weighting: {summary['num_examples']} examples, effective sample size "
         f"{summary['effective_sample_size']:.0f}, {summary['num_pruned']} pruned ({summary['pruned_mass']:.2%} of "
-        f"the weight); "
-        f"problems: {summary['all_right']} all right, {summary['mixed']} mixed, {summary['all_wrong']} unsolved."
+        f"the weight); problems: {summary['all_right']} all right, {summary['mixed']} mixed, "
+        f"{summary['all_wrong']} unsolved."
     )
 
 

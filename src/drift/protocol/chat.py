@@ -83,8 +83,7 @@ def chat_format(
     if not getattr(tokenizer, "chat_template", None):
         raise UserError(
             f"The tokenizer of {tokenizer.name_or_path} has no chat template: use an instruction-tuned model, or "
-            f"save a "
-            "chat_template.jinja beside its weights."
+            "save a chat_template.jinja beside its weights."
         )
     opening: list[Message] = style.messages(Problem("check", "1 + 1", "2", "math", "check"))
     bridges = {_bridge(tokenizer, opening, response, feedback) for response in _RESPONSES_TO_KEEP}
@@ -96,8 +95,7 @@ def chat_format(
     if not bridge_ids or bridge_ids[0] not in stop_ids:
         raise UserError(
             f"The chat template of {tokenizer.name_or_path} does not end a response with one of the model's stop "
-            f"tokens "
-            f"{sorted(stop_ids)}: set eos_token (or eos_token_id in generation_config.json) to the end-of-turn token."
+            f"tokens {sorted(stop_ids)}: set eos_token (or eos_token_id in generation_config.json) to the token that does."
         )
     _refuse_doubled_bos(tokenizer, opening)
     return ChatFormat(tokenizer, style, tuple(bridge_ids[1:]), tuple(bridge_ids), stop_ids)
@@ -142,8 +140,8 @@ def _bridge(tokenizer: "PreTrainedTokenizerBase", opening: Sequence[Message], re
 
 def _rewrites_history(tokenizer: "PreTrainedTokenizerBase") -> UserError:
     return UserError(
-        f"The chat template of {tokenizer.name_or_path} rewrites earlier turns (strips <think> text, inserts a date or "
-        "the like), so a later turn would not start with the tokens of the earlier ones: use a template that keeps "
+        f"The chat template of {tokenizer.name_or_path} rewrites earlier turns (strips <think> text, for "
+        "instance), so a later turn would not start with the tokens of the earlier ones: use a template that keeps "
         "history as it was said."
     )
 
@@ -153,6 +151,6 @@ def _refuse_doubled_bos(tokenizer: "PreTrainedTokenizerBase", opening: Sequence[
     bos_id = tokenizer.bos_token_id
     if bos_id is not None and ids[:2] == [bos_id, bos_id]:
         raise UserError(
-            f"The chat template of {tokenizer.name_or_path} starts with two beginning-of-sequence tokens: remove "
-            f"one from it."
+            f"The chat template of {tokenizer.name_or_path} starts with two beginning-of-sequence tokens: "
+            "remove one from it."
         )

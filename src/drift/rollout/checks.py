@@ -43,6 +43,5 @@ def refuse_unreadable_answers(problems: Sequence[Problem]) -> None:
         more = f"; … and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
         raise UserError(
             f"{len(faults)} of {len(problems)} gold answers cannot be judged: {'; '.join(faults[:_LISTED])}{more}: "
-            f"correct "
-            "them, or name another verifier (math, numeric, choice, exact)."
+            "correct them, or name another verifier (math, numeric, choice, exact)."
         )

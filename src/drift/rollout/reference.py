@@ -69,12 +69,12 @@ def _download(model: ModelParameters) -> Path:
     except GatedRepoError as error:
         raise UserError(
             f"model.path: {model.path} is gated: accept its licence at https://huggingface.co/{model.path}, then "
-            f"run `hf auth login`."
+            "run `hf auth login`."
         ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UserError(
             f"model.path: {model.path} is neither a local directory nor a model on the Hugging Face Hub that you "
-            f"can read."
+            "can read."
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(

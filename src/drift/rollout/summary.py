@@ -13,8 +13,7 @@ def rollout_summary(trajectories: Shards) -> dict[str, Any]:
 
     Returns:
         `problems`, `trajectories`, `solved_by_turn` (trajectories solved at turn 1 … K), `success_rate`, `verdicts`
-        (over turns),
-        `cut_share` (responses that met the token limit) and `response_tokens`.
+        (over turns), `cut_share` (responses that met the token limit) and `response_tokens`.
     """
     columns = ["problem_id", "turns", "success", "num_turns"]
     frame = pl.DataFrame(trajectories.read(columns))

@@ -1,16 +1,16 @@
 """The learning curve: loss and gradient norm over the optimiser's steps.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers. plotly is imported when a chart is drawn, not before.
+plotly is imported when a chart is drawn, not before.
 """
 
 from typing import TYPE_CHECKING
+
+from drift.chart_style import BLUE, GRID, SKY, VERMILION, house_layout
 
 if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure, Scatter
 
-LOSS_COLOUR, WEIGHTED_COLOUR, NORM_COLOUR = "#56B4E9", "#D55E00", "#0072B2"
-INK, GRID = "#333333", "#E6E6E6"
 SHARE_OF_TITLE = 0.25
 SHARE_OF_RUNNING_MEAN = 0.15
 
@@ -24,22 +24,18 @@ def learning_curve_chart(training_log: "pd.DataFrame") -> "Figure":
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.65, 0.35], vertical_spacing=0.06)
-    for trace in lines(training_log, "loss", "loss, unweighted", LOSS_COLOUR):
+    for trace in lines(training_log, "loss", "loss, unweighted", SKY):
         figure.add_trace(trace, row=1, col=1)
-    for trace in lines(training_log, "weighted_loss", "weighted loss (Eq. 14)", WEIGHTED_COLOUR):
+    for trace in lines(training_log, "weighted_loss", "weighted loss (Eq. 14)", VERMILION):
         figure.add_trace(trace, row=1, col=1)
-    for trace in lines(training_log, "gradient_norm", "gradient norm", NORM_COLOUR):
+    for trace in lines(training_log, "gradient_norm", "gradient norm", BLUE):
         figure.add_trace(trace, row=2, col=1)
     figure.update_yaxes(title_text="nats per token", rangemode="tozero", gridcolor=GRID, row=1, col=1)
     figure.update_yaxes(title_text="gradient norm", rangemode="tozero", gridcolor=GRID, row=2, col=1)
     figure.update_xaxes(showgrid=False)
     figure.update_xaxes(title_text="optimiser step", row=2, col=1)
     return figure.update_layout(
-        template="plotly_white",
-        height=520,
-        font={"size": 13, "color": INK},
-        title={"text": title(training_log), "font": {"size": 17}, "x": 0, "xref": "paper"},
-        margin={"t": 100, "b": 60, "l": 70, "r": 20},
+        **house_layout(title(training_log), height=520),
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         hovermode="x unified",
     )
@@ -60,7 +56,7 @@ def lines(training_log: "pd.DataFrame", column: str, name: str, colour: str) -> 
     window = max(1, round(len(training_log) * SHARE_OF_RUNNING_MEAN))
     mean = training_log[column].rolling(window, center=True, min_periods=1).mean()
     thin = {"color": colour, "width": 1}
-    shared = {"x": training_log["step"], "mode": "lines", "legendgroup": column}
+    shared = {"x": training_log["step"], "mode": "lines" if len(training_log) > 1 else "markers", "legendgroup": column}
     return [
         Scatter(**shared, y=training_log[column], line=thin, opacity=0.45, showlegend=False, hoverinfo="skip"),
         Scatter(**shared, y=mean, name=name, line={"color": colour, "width": 2.5}, hovertemplate="%{y:.3f}"),

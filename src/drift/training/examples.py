@@ -18,8 +18,7 @@ class Example:
         problem_id: the problem it comes from.
         trajectory_id: which of the problem's trajectories it is.
         token_ids: the whole chat up to the last target, shape (L,).
-        targets: positions in `token_ids` the loss covers, ascending, shape (T,); each is predicted from the one before
-            it.
+        targets: positions in `token_ids` the loss covers, ascending, shape (T,).
         weight: w_i.
     """
 
@@ -40,8 +39,7 @@ def read_examples(weighted_turns: Shards) -> list[Example]:
     if not examples:
         raise UserError(
             "There is nothing to train on: no problem was solved by any trajectory and weighting.unsolved is "
-            "`drop`; take "
-            "easier problems, a larger rollout.n, or `keep`."
+            "`drop`; take easier problems, a larger rollout.n, or `keep`."
         )
     return sorted(examples, key=lambda example: (example.problem_id, example.trajectory_id))
 

@@ -11,8 +11,7 @@ class MasterWeights:
     """The weights the optimiser sees; the model holds their copies in the format it computes in.
 
     Gradients of micro-batches are added up in the masters' format and never in the model's, so small contributions are
-    not
-    lost. When both formats are the same, the model's weights are the masters.
+    not lost. When both formats are the same, the model's weights are the masters.
     """
 
     def __init__(self, model: "PreTrainedModel", computing_dtype: "torch.dtype") -> None:

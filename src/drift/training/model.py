@@ -42,8 +42,7 @@ def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> 
     if not torch.allclose(own, ours, atol=_LOGIT_TOLERANCE, rtol=_LOGIT_TOLERANCE):
         raise UserError(
             f"{type(model).__name__} changes its logits after the output layer (soft-capping or scaling), which "
-            f"training "
-            "does not support: use a model without it."
+            "training does not support: use a model without it."
         )
     return model
 

@@ -16,8 +16,7 @@ def weighted_nll(
     """Eq. 14, 15: L = (1/B) sum_i w_i (1/|y_i|) sum_t -log pi(y_it | s_i, y_i<t).
 
     A sum over target tokens (T) of the examples (E) of one micro-batch, divided once by the global batch: the
-    micro-batches
-    of a step add up to L however they are cut.
+    micro-batches of a step add up to L however they are cut.
 
     Args:
         nll_T: -log pi of each target token, shape (T,).

@@ -1,6 +1,6 @@
 """The chart of the weighted data: how returns and weights are spread, and how many problems were solved.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers. plotly is imported when a chart is drawn, not before.
+plotly is imported when a chart is drawn, not before.
 
 Shapes: _N all trajectories, _E training examples.
 """
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from drift.chart_style import BLUE, GREEN, GRID, ORANGE, SKY, VERMILION, house_layout
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Bar, Figure
 
-RETURN_COLOUR, WEIGHT_COLOUR = "#0072B2", "#E69F00"
-OUTCOME_COLOURS = {"all_right": "#009E73", "mixed": "#56B4E9", "all_wrong": "#D55E00"}
-INK, GRID = "#333333", "#E6E6E6"
+OUTCOME_COLOURS = {"all_right": GREEN, "mixed": SKY, "all_wrong": VERMILION}
 SMALLEST_DRAWN_WEIGHT = 1e-6
 NUM_BINS = 30
 
@@ -41,9 +41,9 @@ def returns_and_weights_chart(
     figure = make_subplots(
         rows=1, cols=3, subplot_titles=titles, column_widths=[0.38, 0.38, 0.24], horizontal_spacing=0.09
     )
-    figure.add_trace(histogram(return_N, RETURN_COLOUR, "return %{x:.2f}: %{y} trajectories"), row=1, col=1)
+    figure.add_trace(histogram(return_N, BLUE, "return %{x:.2f}: %{y} trajectories"), row=1, col=1)
     log_weight_E = np.log10(np.maximum(weight_E, SMALLEST_DRAWN_WEIGHT))
-    figure.add_trace(histogram(log_weight_E, WEIGHT_COLOUR, "weight 10^%{x:.1f}: %{y} examples"), row=1, col=2)
+    figure.add_trace(histogram(log_weight_E, ORANGE, "weight 10^%{x:.1f}: %{y} examples"), row=1, col=2)
     figure.add_trace(outcome_bars(composition), row=1, col=3)
     figure.update_xaxes(title_text="return R", row=1, col=1)
     lowest = round(np.log10(SMALLEST_DRAWN_WEIGHT))
@@ -53,11 +53,7 @@ def returns_and_weights_chart(
     for column, name in enumerate(["trajectories", "examples", "problems"], start=1):
         figure.update_yaxes(title_text=name, title_standoff=4, gridcolor=GRID, row=1, col=column)
     return figure.update_layout(
-        template="plotly_white",
-        height=420,
-        font={"size": 13, "color": INK},
-        title={"text": title(weight_E.size, effective_sample_size), "font": {"size": 17}, "x": 0, "xref": "paper"},
-        margin={"t": 100, "b": 60, "l": 60, "r": 20},
+        **house_layout(title(weight_E.size, effective_sample_size), height=420),
         bargap=0.03,
         showlegend=False,
     )
