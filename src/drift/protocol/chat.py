@@ -95,7 +95,7 @@ def chat_format(
     if not bridge_ids or bridge_ids[0] not in stop_ids:
         raise UserError(
             f"The chat template of {tokenizer.name_or_path} does not end a response with one of the model's stop "
-            f"tokens {sorted(stop_ids)}: set eos_token (or eos_token_id in generation_config.json) to the token that does."
+            f"tokens {sorted(stop_ids)}: set eos_token (or eos_token_id in generation_config.json)."
         )
     _refuse_doubled_bos(tokenizer, opening)
     return ChatFormat(tokenizer, style, tuple(bridge_ids[1:]), tuple(bridge_ids), stop_ids)
