@@ -21,7 +21,7 @@ POLICY_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE)
 POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
 GUESSERS = {"with_repetition": ("guessing", "dot"), "without_repetition": ("guessing, no repeats", "dash")}
 MAX_COLUMNS = 3
-PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 120, 100
+PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 90, 100
 ERROR_BAR_SHIFT = 0.08  # in turns, between policies, so that their error bars do not hide each other
 
 
@@ -47,7 +47,7 @@ def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
     Args:
         scores: what `drift.evaluation.score.score` returned.
     """
-    figure = panels_figure(scores, multi_at_k_title(scores), "Bands: 95 % intervals over problems.")
+    figure = panels_figure(scores, multi_at_k_title(scores))
     for panel in panels(scores):
         for guesser, share_K in (panel.entry["chance"] or {}).items():
             add(figure, panel, chance_line(guesser, share_K))
@@ -57,7 +57,7 @@ def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
             share_K, ends_K = panel.entry[policy]["multi_at_k"], panel.entry[policy]["ci95"]
             add(figure, panel, policy_line(index, policy, share_K, ends_K, turns_of(share_K)))
     figure.update_yaxes(range=[0, 102])
-    return label_axes(figure, scores, "turns allowed, k", "problems solved (%)")
+    return label_axes(figure, scores, "turns allowed, k (bands: 95 % intervals)", "problems solved (%)")
 
 
 def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
@@ -66,8 +66,7 @@ def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
     Args:
         scores: what `drift.evaluation.score.score` returned.
     """
-    subtitle = "Of the problems still wrong, at each turn. Bars: 95 % intervals."
-    figure = panels_figure(scores, correction_rate_title(scores), subtitle)
+    figure = panels_figure(scores, correction_rate_title(scores))
     for panel in panels(scores):
         policies = policy_names(panel.entry)
         for index, policy in enumerate(policies):
@@ -76,7 +75,7 @@ def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
             line = policy_line(index, policy, rate_K[1:], ends_K[1:], [turn + shift for turn in turns_of(rate_K)[1:]])
             add(figure, panel, line.update(error_y=error_bars(rate_K[1:], ends_K[1:])))
     figure.update_yaxes(rangemode="tozero")
-    return label_axes(figure, scores, "turn", "mistakes corrected (%)")
+    return label_axes(figure, scores, "turn (bars: 95 % intervals)", "mistakes corrected (%)")
 
 
 def multi_at_k_title(scores: Mapping[str, Any]) -> str:
@@ -136,7 +135,7 @@ def num_columns(scores: Mapping[str, Any]) -> int:
     return min(num_benchmarks, 2 if num_benchmarks <= 4 else MAX_COLUMNS)
 
 
-def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figure":
+def panels_figure(scores: Mapping[str, Any], title: str) -> "Figure":
     """An empty chart with one panel per benchmark, its title above and room for the legend below."""
     from plotly.subplots import make_subplots
 
@@ -151,13 +150,12 @@ def panels_figure(scores: Mapping[str, Any], title: str, subtitle: str) -> "Figu
         horizontal_spacing=0.04,
         vertical_spacing=70 / (height - TOP_PIXELS - BOTTOM_PIXELS),
     )
-    heading = {"text": title, "subtitle": {"text": subtitle, "font": {"size": 13, "color": MUTED}}}
     figure.update_annotations(font_size=14, yshift=4)
     return figure.update_layout(
         template="plotly_white",
         height=height,
         font={"size": 13, "color": INK},
-        title={**heading, "font": {"size": 16}, "x": 0, "xanchor": "left", "y": 1, "pad": {"t": 38, "l": 16}},
+        title={"text": title, "font": {"size": 16}, "x": 0, "xanchor": "left", "y": 1, "pad": {"t": 38, "l": 16}},
         margin={"t": TOP_PIXELS, "b": BOTTOM_PIXELS, "l": 64, "r": 20},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     )
