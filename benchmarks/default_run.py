@@ -25,12 +25,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_suffix(".json")
 
 
-def run_once(seed: int) -> dict[str, Any]:
-    """One whole run in a fresh copy of the project."""
+def run_once(seed: int, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One whole run in a fresh copy of the project, with parameters that differ from the default."""
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory)
         shutil.copytree(PROJECT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
         (project / "conf" / "local").mkdir()
+        (project / "conf" / "local" / "parameters.yml").write_text(json.dumps(parameters or {}))
         shutil.copytree(PROJECT / "src", project / "src")
         for name in ("pyproject.toml", ".telemetry"):
             shutil.copy(PROJECT / name, project)
