@@ -19,7 +19,7 @@ RESULT = Path(__file__).with_suffix(".json")
 
 def settings(directory: Path) -> dict[str, dict[str, Any]]:
     """Parameters of each run, where they differ from the default."""
-    mawps = {"source": "file", "problem_column": "input", "answer_column": "target", "verifier": "math", "limit": 96}
+    mawps = {"source": "file", "problem_column": "input", "answer_column": "target", "verifier": "math", "limit": 64}
     gsm8k = {"source": "file", "answer_pattern": r"####\s*(.+)", "problem_column": "question", "verifier": "math"}
     return {
         "mawps": {
@@ -34,13 +34,13 @@ def settings(directory: Path) -> dict[str, dict[str, Any]]:
         },
         "gsm8k": {
             "problems": {
-                "train": {**gsm8k, "path": str(directory / "gsm8k_train.jsonl"), "limit": 32},
-                "evaluation": {**gsm8k, "path": str(directory / "gsm8k_test.jsonl"), "limit": 48},
+                "train": {**gsm8k, "path": str(directory / "gsm8k_train.jsonl"), "limit": 16},
+                "evaluation": {**gsm8k, "path": str(directory / "gsm8k_test.jsonl"), "limit": 32},
             },
             "protocol": {"max_turns": 2},
-            "rollout": {"n": 4, "max_new_tokens": 160},
-            "evaluation": {"max_new_tokens": 160},
-            "training": {"steps": 12},
+            "rollout": {"n": 4, "max_new_tokens": 128},
+            "evaluation": {"max_new_tokens": 128},
+            "training": {"steps": 4},
             "weighting": {"unsolved": "keep"},
         },
     }
