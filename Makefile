@@ -27,7 +27,7 @@ $(VENV)/.ready: requirements/cpu.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" \
 		|| { echo "DRIFT needs Python 3.11 to 3.13: name one with make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@echo "Installing pinned requirements into $(VENV) (about a minute)"
+	@echo "Installing pinned requirements into $(VENV) (one to three minutes, 4.2 GB)"
 	$(PIP) install --no-deps $(TORCH) || $(PIP) install --no-deps --index-url $(TORCH_INDEX) $(TORCH)
 	$(PIP) install --no-deps -r requirements/cpu.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .

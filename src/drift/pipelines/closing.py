@@ -33,7 +33,7 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
     for output, sentence in _NEXT_STEPS.items():
         if output in outputs:
-            console.print(escape(sentence), highlight=False)
+            console.print(escape(sentence), highlight=False, soft_wrap=True)
             break
 
 
@@ -48,17 +48,19 @@ def _rollout_sentence(summary: Summary) -> str:
 def _weighting_sentence(summary: Summary) -> str:
     return (
         f"weighting: {summary['num_examples']} examples, effective sample size "
-        f"{summary['effective_sample_size']:.0f}, {summary['num_pruned']} pruned ({summary['pruned_mass']:.2%} of "
-        f"the weight); problems: {summary['all_right']} all right, {summary['mixed']} mixed, "
-        f"{summary['all_wrong']} unsolved."
+        f"{summary['effective_sample_size']:.0f}, {summary['num_pruned']} of them pruned "
+        f"({summary['pruned_mass']:.2%} of the weight); problems solved by all, some and none of their trajectories: "
+        f"{summary['all_right']}, {summary['mixed']}, {summary['all_wrong']}."
     )
 
 
 def _training_sentence(log: Any) -> str:  # noqa: ANN401
-    first, last = log.iloc[0], log.iloc[-1]
+    quarter = max(1, len(log) // 4)
+    losses = log["weighted_loss"]
     return (
-        f"training: {len(log)} steps, weighted loss {first['weighted_loss']:.3f} → {last['weighted_loss']:.3f}, "
-        f"{log['num_tokens'].sum()} tokens at {log['tokens_per_second'].median():.0f} tokens/s."
+        f"training: {len(log)} steps, weighted loss {losses.iloc[:quarter].mean():.3f} → "
+        f"{losses.iloc[-quarter:].mean():.3f} (means of the first and the last quarter), "
+        f"median of {log['tokens_per_second'].median():.0f} tokens/s."
     )
 
 
@@ -71,7 +73,7 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
 
 _NEXT_STEPS = {
     "multi_at_k": (
-        "Next: another tilt of the same trajectories, without sampling again: "
+        "Next (after `source .venv/bin/activate`), another tilt of the same trajectories, without sampling again:\n"
         "kedro run --pipelines=weighting,training,evaluation --params weighting.beta=0.2"
     ),
     "checkpoint": "Next: kedro run --pipelines=evaluation",
