@@ -81,16 +81,28 @@ class ProtocolParameters(Parameters):
 
 
 class EngineParameters(Parameters):
-    """`rollout.engine`: how the sampling engine uses the machine."""
+    """`rollout.engine`: how the sampling engine uses the machine; null lets the machine decide."""
 
-    max_sequences: int = Field(default=256, ge=1)
-    """Most sequences decoded at the same time."""
+    kind: Literal["auto", "vllm", "transformers"] = "auto"
+    """`vllm`, `transformers` (slower, runs wherever torch does), or `auto`: vLLM where it can be imported."""
+    max_sequences: int | None = Field(default=None, ge=1)
+    """Most sequences decoded at the same time; null takes 128 on a CPU and 1,024 on a GPU."""
+    max_batched_tokens: int | None = Field(default=None, ge=1)
+    """vLLM: most tokens of one forward pass, prefill included; null takes vLLM's own choice."""
+    max_context_tokens: int | None = Field(default=None, ge=1)
+    """Longest conversation the engine makes room for; null takes the longest that the problems can come to."""
     tensor_parallel_size: int = Field(default=1, ge=1)
-    """Number of GPUs one copy of the model is spread over."""
+    """vLLM: number of GPUs one copy of the model is spread over."""
+    data_parallel_size: int | None = Field(default=None, ge=1)
+    """vLLM: number of copies of the model; null takes as many as the GPUs of this machine hold, one on a CPU."""
     memory_share: float = Field(default=0.9, gt=0, le=1)
-    """Share of each GPU's memory the engine may take (ignored on a CPU)."""
-    cpu_cache_gib: int = Field(default=2, ge=1)
-    """Size of the key-value cache on a CPU, whole GiB (ignored on a GPU)."""
+    """vLLM: share of each GPU's memory the engine may take (ignored on a CPU)."""
+    cpu_cache_gib: int | None = Field(default=None, ge=1)
+    """vLLM: size of the key-value cache on a CPU, whole GiB; null takes a quarter of the free memory, at most 8."""
+    cpu_threads: int | None = Field(default=None, ge=1)
+    """Threads of the engine on a CPU; null takes every core this process may use."""
+    compile: bool | None = None
+    """vLLM: whether the model is compiled (CUDA graphs on a GPU); null compiles on a GPU and not on a CPU."""
 
 
 class RolloutParameters(Parameters):

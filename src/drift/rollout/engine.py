@@ -32,15 +32,30 @@ class Completion:
     Attributes:
         token_ids: the sampled ids, with the end-of-turn token if the model stopped by itself.
         stopped: False when the response was cut at the token limit.
+        num_cached_tokens: tokens of the context that were not computed again.
     """
 
     token_ids: list[int]
     stopped: bool
+    num_cached_tokens: int = 0
 
 
 class Engine(Protocol):
-    """Draws responses from one policy; many calls may be in progress at once."""
+    """Draws responses from one policy; many calls may be in progress at once.
 
-    async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Completion:
-        """Continues `token_ids` by one response."""
+    Attributes:
+        max_in_flight: how many conversations keep the engine full without pushing each other out of its cache.
+    """
+
+    max_in_flight: int
+
+    async def generate(self, token_ids: Sequence[int], sampling: Sampling, seed: int | None = None) -> Completion:
+        """Continues `token_ids` by one response.
+
+        Args:
+            token_ids: the whole chat so far.
+            sampling: how the response is drawn.
+            seed: of this response's own noise; None draws from the engine's stream, in which no two responses share
+                noise but each depends on what else runs.
+        """
         ...
