@@ -7,7 +7,8 @@ import pytest
 
 from drift.evaluation.charts import correction_rate_chart, multi_at_k_chart
 from drift.training.charts import learning_curve_chart
-from drift.weighting.charts import returns_and_weights_chart
+from drift.weighting.charts import NUM_BINS, log_weight, returns_and_weights_chart
+from drift.weighting.histogram import Histogram, histogram
 
 
 def policy(share_K, rate_K, overall):
@@ -34,6 +35,10 @@ def scores_of(*names, chance=None, **policies):
         "benchmarks": {name: {"problems": 50, **policies, "chance": chance} for name in names},
         "averages": {"math": None, "general": None, "all": shares},
     }
+
+
+def histogram_of(values) -> Histogram:
+    return histogram(lambda: np.array_split(values, 3), NUM_BINS)
 
 
 def named(figure, name):
@@ -99,7 +104,9 @@ def test_the_histograms_count_every_return_and_every_weight():
     generator = np.random.default_rng(0)
     return_M, weight_M = generator.uniform(-0.4, 1, 500), np.append(generator.lognormal(0, 3, 399), 0.0)
     outcomes = {"all_right": 20, "mixed": 30, "all_wrong": 10}
-    returns, weights, problems = returns_and_weights_chart(return_M, weight_M, 80.0, outcomes).data
+    returns, weights, problems = returns_and_weights_chart(
+        histogram_of(return_M), histogram_of(log_weight(weight_M)), 80.0, outcomes
+    ).data
     assert sum(returns.y) == 500
     assert sum(weights.y) == 400
     assert list(problems.y) == [20, 30, 10]
@@ -107,7 +114,7 @@ def test_the_histograms_count_every_return_and_every_weight():
 
 def test_equal_weights_can_be_drawn():
     outcomes = {"all_right": 1, "mixed": 0, "all_wrong": 0}
-    _, weights, _ = returns_and_weights_chart(np.ones(8), np.ones(8), 8.0, outcomes).data
+    _, weights, _ = returns_and_weights_chart(histogram_of(np.ones(8)), histogram_of(np.zeros(8)), 8.0, outcomes).data
     assert sum(weights.y) == 8
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,9 +40,17 @@ class Shards:
         return shard_files(self.path)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The shards one after another; only `columns` are read when given."""
+        """The shards one after another; only `columns` are read when given.
+
+        A part of a nested column is named by its path in the file: `turns.list.element.answer`.
+        """
         for file in self.files():
-            yield pq.read_table(file, columns=list(columns) if columns else None)
+            with pq.ParquetFile(file) as shard:
+                yield shard.read(columns=list(columns) if columns else None)
+
+    def values(self, column: str) -> Iterator[np.ndarray]:
+        """The values of one flat column, one array a shard."""
+        return (table[column].to_numpy() for table in self.tables([column]))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one table, for data known to be small."""

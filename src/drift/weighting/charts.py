@@ -2,7 +2,7 @@
 
 plotly is imported when a chart is drawn, not before.
 
-Shapes: _N all trajectories, _E training examples.
+Shapes: _E the training examples of one shard.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.chart_style import BLUE, GREEN, GRID, ORANGE, SKY, VERMILION, house_layout
+from drift.weighting.histogram import Histogram
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Bar, Figure
@@ -21,17 +22,22 @@ SMALLEST_DRAWN_WEIGHT = 1e-6
 NUM_BINS = 30
 
 
+def log_weight(weight_E: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log10 of the weights; those below `SMALLEST_DRAWN_WEIGHT` are drawn there."""
+    return np.log10(np.maximum(weight_E, SMALLEST_DRAWN_WEIGHT))
+
+
 def returns_and_weights_chart(
-    return_N: NDArray[np.float64],
-    weight_E: NDArray[np.float64],
+    returns: Histogram,
+    log_weights: Histogram,
     effective_sample_size: float,
     composition: Mapping[str, int],
 ) -> "Figure":
     """Three panels: histogram of the returns, histogram of the weights, problems by outcome.
 
     Args:
-        return_N: shaped returns, shape (N,).
-        weight_E: importance weights, shape (E,); those below `SMALLEST_DRAWN_WEIGHT` are drawn there.
+        returns: of the shaped returns.
+        log_weights: of the `log_weight` of the examples.
         effective_sample_size: of the weights.
         composition: problems that all (`all_right`), some (`mixed`) or none (`all_wrong`) of their trajectories solved.
     """
@@ -41,9 +47,8 @@ def returns_and_weights_chart(
     figure = make_subplots(
         rows=1, cols=3, subplot_titles=titles, column_widths=[0.38, 0.38, 0.24], horizontal_spacing=0.09
     )
-    figure.add_trace(histogram(return_N, BLUE, "return %{x:.2f}: %{y} trajectories"), row=1, col=1)
-    log_weight_E = np.log10(np.maximum(weight_E, SMALLEST_DRAWN_WEIGHT))
-    figure.add_trace(histogram(log_weight_E, ORANGE, "weight 10^%{x:.1f}: %{y} examples"), row=1, col=2)
+    figure.add_trace(bars(returns, BLUE, "return %{x:.2f}: %{y} trajectories"), row=1, col=1)
+    figure.add_trace(bars(log_weights, ORANGE, "weight 10^%{x:.1f}: %{y} examples"), row=1, col=2)
     figure.add_trace(outcome_bars(composition), row=1, col=3)
     figure.update_xaxes(title_text="return R", row=1, col=1)
     lowest = round(np.log10(SMALLEST_DRAWN_WEIGHT))
@@ -53,7 +58,7 @@ def returns_and_weights_chart(
     for column, name in enumerate(["trajectories", "examples", "problems"], start=1):
         figure.update_yaxes(title_text=name, title_standoff=4, gridcolor=GRID, row=1, col=column)
     return figure.update_layout(
-        **house_layout(title(weight_E.size, effective_sample_size), height=420),
+        **house_layout(title(int(log_weights.count_X.sum()), effective_sample_size), height=420),
         bargap=0.03,
         showlegend=False,
     )
@@ -64,15 +69,14 @@ def title(num_examples: int, effective_sample_size: float) -> str:
     return f"{num_examples:,} examples weigh as much as {effective_sample_size:,.0f} equal ones"
 
 
-def histogram(value_X: NDArray[np.float64], colour: str, hover: str) -> "Bar":
-    """Counts in equal bins over the range of the values, as bars."""
+def bars(histogram: Histogram, colour: str, hover: str) -> "Bar":
+    """A histogram as bars."""
     from plotly.graph_objects import Bar
 
-    count_X, edge_X = np.histogram(value_X, bins=NUM_BINS) if value_X.size else (np.zeros(0), np.zeros(1))
     return Bar(
-        x=(edge_X[:-1] + edge_X[1:]) / 2,
-        y=count_X,
-        width=np.diff(edge_X),
+        x=(histogram.edge_X[:-1] + histogram.edge_X[1:]) / 2,
+        y=histogram.count_X,
+        width=np.diff(histogram.edge_X),
         marker={"color": colour, "line": {"width": 0}},
         hovertemplate=hover + "<extra></extra>",
     )

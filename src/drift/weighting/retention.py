@@ -1,5 +1,8 @@
 """Retention: which turns of a trajectory become targets, and with which weight."""
 
+from itertools import zip_longest
+from typing import Literal
+
 import polars as pl
 import pyarrow as pa
 
@@ -24,14 +27,27 @@ WEIGHTED_TURN_SCHEMA = pa.schema(
 )
 
 
+# Of `turns` only the spans: the text of the responses is never read.
+EXAMPLE_INPUTS = (
+    "problem_id",
+    "trajectory_id",
+    "token_ids",
+    "turns.list.element.start",
+    "turns.list.element.end",
+    "success",
+    "num_turns",
+)
+
+
 def refuse_other_trajectories(trajectories: Shards, shaped_returns: Shards) -> None:
     """Refuses returns that were computed from other trajectories than those to be weighed.
 
     Raises:
-        UserError: when they do not hold the same trajectories in the same order.
+        UserError: when they do not hold the same trajectories in the same order, shard by shard.
     """
     keys = ["problem_id", "trajectory_id"]
-    if not trajectories.read(keys).equals(shaped_returns.read(keys)):
+    pairs = zip_longest(trajectories.tables(keys), shaped_returns.tables(keys))
+    if any(ours is None or theirs is None or not ours.equals(theirs) for ours, theirs in pairs):
         raise UserError(
             "`shaped_returns` was not computed from this version of `trajectories`: run the whole weighting pipeline, "
             "or name versions that belong together with --load-versions."
@@ -41,17 +57,53 @@ def refuse_other_trajectories(trajectories: Shards, shaped_returns: Shards) -> N
 def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighting: WeightingParameters) -> pa.Table:
     """The `weighted_turns` rows of one shard of whole problems: one training example a trajectory.
 
+    Token ids pass through as they are: nothing looks at them, and they are most of the data.
+
     Args:
-        trajectories: `TRAJECTORY_SCHEMA`.
+        trajectories: at least the columns `EXAMPLE_INPUTS`.
         shaped_returns: `SHAPED_RETURN_SCHEMA`, the same trajectories in the same order.
         weighting: beta, what becomes of unsolved problems, and which turns are retained.
+
+    Raises:
+        UserError: when a problem is not whole.
     """
-    spans = pl.col("turns").list.eval(pl.struct(pl.element().struct.field("start"), pl.element().struct.field("end")))
-    frame = pl.DataFrame(trajectories).with_columns(
-        targets=spans if weighting.retain == "all" else spans.list.tail(1),
-        shaped_return=pl.Series(shaped_returns["shaped_return"].to_numpy()),
+    frame = pl.DataFrame(shaped_returns)
+    refuse_parts_of_problems(frame)
+    weights = frame.select(importance_weights_by_problem(weighting.beta)).to_series()
+    kept = ["problem_id", "trajectory_id", "success", "num_turns", "token_ids"]
+    table = (
+        trajectories.select(kept)
+        .append_column("targets", targets(pl.Series(trajectories["turns"]), weighting.retain).to_arrow())
+        .append_column("shaped_return", shaped_returns["shaped_return"])
+        .append_column("weight", weights.to_arrow())
     )
-    frame = frame.with_columns(weight=importance_weights_by_problem(weighting.beta))
     if weighting.unsolved == "drop":
-        frame = frame.filter(pl.col("success").any().over("problem_id"))
-    return frame.select(WEIGHTED_TURN_SCHEMA.names).to_arrow().cast(WEIGHTED_TURN_SCHEMA)
+        table = table.filter(frame.select(pl.col("success").any().over("problem_id")).to_series().to_arrow())
+    return table.select(WEIGHTED_TURN_SCHEMA.names).cast(WEIGHTED_TURN_SCHEMA)
+
+
+def targets(turns: pl.Series, retain: Literal["terminal", "all"]) -> pl.Series:
+    """The spans the loss covers: of the terminal turn, or of all turns."""
+    retained = turns.list.tail(1) if retain == "terminal" else turns
+    turn = pl.element().struct
+    return retained.list.eval(pl.struct(turn.field("start"), turn.field("end")))
+
+
+def refuse_parts_of_problems(frame: pl.DataFrame) -> None:
+    """Refuses a problem of which this shard lacks trajectories: its weights would average one over a part of it.
+
+    A problem whose rows are in two shards lacks trajectory 0 in one of them, so no shard need know another.
+
+    Args:
+        frame: `problem_id` and `trajectory_id` of the rows of one shard.
+
+    Raises:
+        UserError: when the trajectories of a problem are not 0 … N-1.
+    """
+    problems = frame.group_by("problem_id").agg(size=pl.len(), last=pl.col("trajectory_id").max())
+    parts = problems.filter(pl.col("last") != pl.col("size").cast(pl.Int64) - 1)["problem_id"]
+    if parts.len():
+        raise UserError(
+            f"Trajectories of problem {parts.min()!r} are missing from the shard of `trajectories` that holds it: "
+            "a problem's trajectories, numbered from 0, belong in one shard; sample again."
+        )

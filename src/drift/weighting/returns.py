@@ -18,7 +18,7 @@ SHAPED_RETURN_SCHEMA = pa.schema(
     ]
 )
 
-RETURN_INPUTS = ("problem_id", "trajectory_id", "success", "num_turns", "turns")
+RETURN_INPUTS = ("problem_id", "trajectory_id", "success", "num_turns", "turns.list.element.answer")
 
 
 def shaped_return(
@@ -45,14 +45,15 @@ def shape_returns(trajectories: pa.Table, weighting: WeightingParameters) -> pa.
         trajectories: at least the columns `RETURN_INPUTS`.
         weighting: gamma and penalty.
     """
-    frame = pl.DataFrame(trajectories.select(RETURN_INPUTS))
-    answers = pl.col("turns").list.eval(pl.element().struct.field("answer").drop_nulls().unique())
-    frame = frame.with_columns(distinct_answers=answers.list.len().cast(pl.Int32)).drop("turns")
+    kept = trajectories.select(["problem_id", "trajectory_id", "success", "num_turns"])
+    distinct = distinct_answers(pl.Series(trajectories["turns"]))
     returns = shaped_return(
-        frame["success"].to_numpy(),
-        frame["num_turns"].to_numpy(),
-        frame["distinct_answers"].to_numpy(),
-        weighting.gamma,
-        weighting.penalty,
+        kept["success"].to_numpy(), kept["num_turns"].to_numpy(), distinct, weighting.gamma, weighting.penalty
     )
-    return frame.with_columns(shaped_return=returns).to_arrow().cast(SHAPED_RETURN_SCHEMA)
+    return pa.Table.from_arrays([*kept.columns, pa.array(distinct), pa.array(returns)], schema=SHAPED_RETURN_SCHEMA)
+
+
+def distinct_answers(turns: pl.Series) -> NDArray[np.int32]:
+    """U of every trajectory: the number of different answers among its turns; turns without an answer add none."""
+    answers = pl.element().struct.field("answer")
+    return turns.list.agg(answers.drop_nulls().n_unique()).cast(pl.Int32).to_numpy()

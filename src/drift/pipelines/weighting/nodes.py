@@ -26,10 +26,10 @@ def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> Shard
 
 def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: WeightingParameters) -> ShardStream:
     """Turns returns into weighted training examples, shard by shard."""
-    from drift.weighting.retention import refuse_other_trajectories, weigh_trajectories
+    from drift.weighting.retention import EXAMPLE_INPUTS, refuse_other_trajectories, weigh_trajectories
 
     refuse_other_trajectories(trajectories, shaped_returns)
-    pairs = zip(trajectories.tables(), shaped_returns.tables(), strict=True)
+    pairs = zip(trajectories.tables(EXAMPLE_INPUTS), shaped_returns.tables(), strict=True)
     tables = (weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
     return ShardStream(tables, {**shaped_returns.provenance, "weighting": weighting.model_dump(mode="json")})
 
@@ -43,11 +43,12 @@ def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting:
 
 def draw_weights(shaped_returns: Shards, weighted_turns: Shards, weighting_summary: dict[str, Any]) -> Figure:
     """Draws the distribution of returns and weights."""
-    from drift.weighting.charts import returns_and_weights_chart
+    from drift.weighting.charts import NUM_BINS, log_weight, returns_and_weights_chart
+    from drift.weighting.histogram import histogram
 
     return returns_and_weights_chart(
-        shaped_returns.read(["shaped_return"])["shaped_return"].to_numpy(),
-        weighted_turns.read(["weight"])["weight"].to_numpy(),
+        histogram(lambda: shaped_returns.values("shaped_return"), NUM_BINS),
+        histogram(lambda: map(log_weight, weighted_turns.values("weight")), NUM_BINS),
         weighting_summary["effective_sample_size"],
         {outcome: weighting_summary[outcome] for outcome in ("all_right", "mixed", "all_wrong")},
     )
