@@ -26,5 +26,5 @@ def importance_weights(returns_N: NDArray[np.float64], beta: float) -> NDArray[n
 def importance_weights_by_problem(beta: float) -> pl.Expr:
     """Eq. 13 over the rows of each problem of a frame with `problem_id` and `shaped_return`; agrees with the above."""
     shaped_return = pl.col("shaped_return")
-    tilted = ((shaped_return - shaped_return.max()) / beta).exp()
-    return (tilted / tilted.mean()).over("problem_id")
+    tilted = ((shaped_return - shaped_return.max().over("problem_id")) / beta).exp()
+    return tilted / tilted.mean().over("problem_id")
