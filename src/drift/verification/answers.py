@@ -14,6 +14,7 @@ MAX_RESPONSE_CHARACTERS = 16_384
 MAX_PARSED_CHARACTERS = 2_000
 
 _TAGGED = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
+_FIRST_BOX = re.compile(r"\\+(?:boxed|fbox)\s*\{")
 _BOX_TOKEN = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
 
 _SEPARATOR = r"(?:,|\{,\}|\\,|,\\!)"
@@ -29,6 +30,7 @@ _NUMBER = re.compile(
 _FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
 
 _STYLING = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_STATED = re.compile(r"answer(?:\s+is)?\b\s*:?((?:(?!answer).)+)\Z", re.IGNORECASE)
 # A capital "A" (or "I") before a lower-case word is an article (or a pronoun), unless the word gives a reason.
 _LETTER = r"(?P<letter>[A-J])(?![\w'\u2019])(?!(?<=[AI])\s+(?!because|since|as\b|and\b|or\b)[a-z])"
 _CHOICE_PATTERNS = tuple(
@@ -64,9 +66,12 @@ def extract_answer(response: str) -> str | None:
 
 def _last_box(text: str) -> str | None:
     """The content of the box that closes last, found in one pass; escaped braces do not count."""
+    first = _FIRST_BOX.search(text)
+    if first is None:
+        return None
     content = None
     starts: list[int | None] = []
-    for token in _BOX_TOKEN.finditer(text):
+    for token in _BOX_TOKEN.finditer(text, first.start()):
         if token["box"]:
             starts.append(token.end())
         elif token["open"]:
@@ -79,6 +84,23 @@ def _last_box(text: str) -> str | None:
 def fold_text(text: str) -> str:
     r"""Words as they are compared: `\text{…}` unwrapped, white space folded, case ignored."""
     return " ".join(_STYLING.sub(r"\1", text).split()).casefold()
+
+
+def is_words(gold: str) -> bool:
+    r"""Whether a gold answer is text and nothing else: `\text{Evelyn}`, `\text{June 20}`, `\text{(C)}`."""
+    styled = _STYLING.fullmatch(gold.strip())
+    return styled is not None and any(character.isalpha() for character in styled[1])
+
+
+def fold_words(text: str) -> str:
+    r"""`fold_text` without punctuation: `\text{(C)}` and `c.` are the same words, and so are `A,D` and `A, D`."""
+    return " ".join(re.findall(r"\w+", fold_text(text)))
+
+
+def stated_words(response: str) -> str | None:
+    """What follows the last "answer is" (or "answer:") of a response's last line, None when it does not say so."""
+    stated = _STATED.search(response[-MAX_PARSED_CHARACTERS:])
+    return stated[1] if stated else None
 
 
 def read_number(text: str) -> Fraction | None:

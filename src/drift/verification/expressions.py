@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from drift.verification.answers import MAX_PARSED_CHARACTERS, fold_text
+from drift.verification.latex import closing_mathematics, plain_latex
 
 if TYPE_CHECKING:
     from sympy import Basic
@@ -20,7 +21,8 @@ _SYMPY_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, Runt
 # A word of prose: four letters that are neither a LaTeX command nor a function's name nor inside \text{…}.
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|sinh|cosh|tanh|frac|infty)\b)[A-Za-z]{4,}")
 _MATH_MODE = re.compile(r"\\\(|\\\[|\$[^$]+\$")
-_TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]*\}")
+_NO_PROSE = re.compile(r"\\(?:text|mathrm|mbox|operatorname|begin|end)\s*\{[^{}]*\}")
+_QUOTIENT = re.compile(r"(-?\d+/\d+)\.?")
 _PERCENT = re.compile(r"\\?%\s*\Z")
 _CLOCK = re.compile(r"(?<![\d:])\d{1,2}:[0-5]\d(?![\d:])(?:\s*[ap]\.?m\b\.?)?", re.IGNORECASE)
 
@@ -31,7 +33,7 @@ def parse_explicit(answer: str) -> list[Any]:
     Bare LaTeX is put into `\boxed{}`, because Math-Verify reads no LaTeX outside of mathematics; an answer that is a
     sentence is read as free text, because as LaTeX it would be a product of its letters.
     """
-    answer = " ".join(answer.replace(r",\!", "").split())  # `5,\!525` is 5525
+    answer = " ".join(plain_latex(answer).split())
     if not answer or len(answer) > MAX_PARSED_CHARACTERS:
         return []
     if is_prose(answer) and (parsed := parse_free_text(answer)):
@@ -42,8 +44,15 @@ def parse_explicit(answer: str) -> list[Any]:
 
 
 def parse_free_text(text: str) -> list[Any]:
-    """Math-Verify's reading of a text: its last number or expression; empty when there is none."""
-    parsed = _parse(text[-MAX_PARSED_CHARACTERS:])
+    """Math-Verify's reading of a text: the mathematics it ends with, else its last number or expression.
+
+    Empty when there is neither.
+    """
+    text = text[-MAX_PARSED_CHARACTERS:]
+    closing = closing_mathematics(text)
+    parsed = parse_explicit(closing) if closing else _parse(text)
+    if parsed and (quotient := _QUOTIENT.fullmatch(str(parsed[-1]))):  # `9/7.` is read as 9 divided by the float 7.
+        parsed = parse_explicit(quotient[1])
     return parsed if is_expression(parsed) else []
 
 
@@ -75,7 +84,7 @@ def _quiet_math_verify() -> None:
 
 def is_prose(answer: str) -> bool:
     """Whether an explicit answer is a sentence (or holds marked mathematics), not bare mathematics."""
-    return bool(_MATH_MODE.search(answer) or _PROSE.search(_TEXT_COMMAND.sub("", answer)))
+    return bool(_MATH_MODE.search(answer) or _PROSE.search(_NO_PROSE.sub("", answer)))
 
 
 def is_expression(parsed: list[Any]) -> bool:

@@ -16,9 +16,12 @@ from drift.verification.answers import (
     MAX_RESPONSE_CHARACTERS,
     extract_answer,
     fold_text,
+    fold_words,
+    is_words,
     read_choice,
     read_number,
     read_only_number,
+    stated_words,
 )
 
 
@@ -62,6 +65,9 @@ def verify_math(gold: str, response: str) -> Grade:
         return _judge(answer == expressions.read_clock(gold), answer) if answer else UNPARSABLE
     if explicit is not None and expressions.is_clock(explicit):
         return Grade("wrong", expressions.read_clock(explicit))
+    stated = stated_words(response) if explicit is None else explicit
+    if is_words(gold) and stated and fold_words(stated) == fold_words(gold):
+        return Grade("correct", fold_words(gold))
     return _judge_expression(gold, text, is_explicit=explicit is not None)
 
 
