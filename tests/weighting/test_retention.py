@@ -2,20 +2,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from drift.errors import UserError
 from drift.parameters import WeightingParameters
-from drift.protocol.trajectory import TRAJECTORY_SCHEMA, Trajectory, Turn
-from drift.shards import Shards, shard_path, write_manifest, write_shard
-from drift.weighting.retention import WEIGHTED_TURN_SCHEMA, refuse_other_trajectories, weigh_trajectories
+from drift.protocol.trajectory import Trajectory, Turn, to_table
+from drift.weighting.retention import WEIGHTED_TURN_SCHEMA, weigh_trajectories
 from drift.weighting.returns import shape_returns
 from drift.weighting.weights import importance_weights
 
 
-def conversation(problem_id: str, index: int, num_turns: int, solved: bool) -> dict[str, object]:
+def conversation(problem_id: str, index: int, num_turns: int, solved: bool) -> Trajectory:
     turns = [Turn("text", 4 + 6 * turn, 7 + 6 * turn, str(turn), "wrong", True) for turn in range(num_turns - 1)]
     last = 4 + 6 * (num_turns - 1)
     turns.append(Turn("text", last, last + 3, str(num_turns), "correct" if solved else "wrong", solved))
-    return Trajectory(problem_id, index, list(range(100, 100 + last + 3)), turns).to_row()
+    return Trajectory(problem_id, index, list(range(100, 100 + last + 3)), turns)
 
 
 @pytest.fixture
@@ -27,7 +25,7 @@ def trajectories() -> pa.Table:
         conversation("unsolved", 0, 5, False),
         conversation("unsolved", 1, 5, False),
     ]
-    return pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA)
+    return to_table(rows)
 
 
 def weigh(trajectories: pa.Table, weighting: WeightingParameters) -> pa.Table:
@@ -63,14 +61,7 @@ def test_unsolved_problems_leave_the_data_only_when_asked(trajectories):
     assert set(weigh(trajectories, WeightingParameters(unsolved="drop"))["problem_id"].to_pylist()) == {"mixed"}
 
 
-def test_returns_of_other_trajectories_are_refused(trajectories, tmp_path):
-    def saved(name: str, table: pa.Table) -> Shards:
-        (tmp_path / name).mkdir()
-        write_shard(table, shard_path(tmp_path / name, 0))
-        write_manifest(tmp_path / name, {})
-        return Shards.open(tmp_path / name)
-
-    returns = shape_returns(trajectories, WeightingParameters())
-    refuse_other_trajectories(saved("all", trajectories), saved("theirs", returns))
-    with pytest.raises(UserError, match="was not computed from this version"):
-        refuse_other_trajectories(saved("again", trajectories), saved("fewer", returns.slice(1)))
+def test_a_shard_without_rows_gives_no_examples(trajectories):
+    table = weigh(trajectories.slice(0, 0), WeightingParameters(unsolved="drop"))
+    assert table.schema == WEIGHTED_TURN_SCHEMA
+    assert table.num_rows == 0

@@ -1,11 +1,10 @@
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drift.parameters import WeightingParameters
-from drift.protocol.trajectory import TRAJECTORY_SCHEMA, Trajectory, Turn
+from drift.protocol.trajectory import Trajectory, Turn, to_table
 from drift.weighting.returns import shape_returns, shaped_return
 
 WORKED_VALUES = [
@@ -66,8 +65,7 @@ def test_returns_of_a_shard_agree_with_one_trajectory_at_a_time(conversations):
         trajectory("p", index, answers, solved and answers[-1] is not None)
         for index, (answers, solved) in enumerate(conversations)
     ]
-    table = pa.Table.from_pylist([entry.to_row() for entry in trajectories], schema=TRAJECTORY_SCHEMA)
-    rows = shape_returns(table, WeightingParameters(gamma=0.9, penalty=0.5)).to_pylist()
+    rows = shape_returns(to_table(trajectories), WeightingParameters(gamma=0.9, penalty=0.5)).to_pylist()
     for row, entry in zip(rows, trajectories, strict=True):
         distinct = len({turn.answer for turn in entry.turns if turn.answer is not None})
         assert row["distinct_answers"] == distinct

@@ -54,6 +54,24 @@ def refuse_other_trajectories(trajectories: Shards, shaped_returns: Shards) -> N
         )
 
 
+def refuse_parts_of_problems(trajectories: Shards) -> None:
+    """Refuses a problem of which a shard lacks trajectories: its weights would average one over a part of it.
+
+    A problem that is in two shards lacks trajectory 0 in one of them, so no shard need know another.
+
+    Raises:
+        UserError: when the trajectories of a problem in a shard are not 0 … N-1.
+    """
+    for file, keys in zip(trajectories.files(), trajectories.tables(["problem_id", "trajectory_id"]), strict=True):
+        problems = pl.DataFrame(keys).group_by("problem_id").agg(size=pl.len(), last=pl.col("trajectory_id").max())
+        parts = problems.filter(pl.col("last") + 1 != pl.col("size"))["problem_id"]
+        if parts.len():
+            raise UserError(
+                f"{file} holds only a part of the trajectories of problem {parts.min()!r}: all trajectories of a "
+                "problem, numbered from 0, belong in one shard; run the rollout pipeline again."
+            )
+
+
 def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighting: WeightingParameters) -> pa.Table:
     """The `weighted_turns` rows of one shard of whole problems: one training example a trajectory.
 
@@ -63,12 +81,8 @@ def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighti
         trajectories: at least the columns `EXAMPLE_INPUTS`.
         shaped_returns: `SHAPED_RETURN_SCHEMA`, the same trajectories in the same order.
         weighting: beta, what becomes of unsolved problems, and which turns are retained.
-
-    Raises:
-        UserError: when a problem is not whole.
     """
     frame = pl.DataFrame(shaped_returns)
-    refuse_parts_of_problems(frame)
     weights = frame.select(importance_weights_by_problem(weighting.beta)).to_series()
     kept = ["problem_id", "trajectory_id", "success", "num_turns", "token_ids"]
     table = (
@@ -87,23 +101,3 @@ def targets(turns: pl.Series, retain: Literal["terminal", "all"]) -> pl.Series:
     retained = turns.list.tail(1) if retain == "terminal" else turns
     turn = pl.element().struct
     return retained.list.eval(pl.struct(turn.field("start"), turn.field("end")))
-
-
-def refuse_parts_of_problems(frame: pl.DataFrame) -> None:
-    """Refuses a problem of which this shard lacks trajectories: its weights would average one over a part of it.
-
-    A problem whose rows are in two shards lacks trajectory 0 in one of them, so no shard need know another.
-
-    Args:
-        frame: `problem_id` and `trajectory_id` of the rows of one shard.
-
-    Raises:
-        UserError: when the trajectories of a problem are not 0 … N-1.
-    """
-    problems = frame.group_by("problem_id").agg(size=pl.len(), last=pl.col("trajectory_id").max())
-    parts = problems.filter(pl.col("last") != pl.col("size").cast(pl.Int64) - 1)["problem_id"]
-    if parts.len():
-        raise UserError(
-            f"Trajectories of problem {parts.min()!r} are missing from the shard of `trajectories` that holds it: "
-            "a problem's trajectories, numbered from 0, belong in one shard; sample again."
-        )

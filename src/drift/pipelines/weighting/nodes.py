@@ -1,5 +1,6 @@
 """Nodes of stage 2: returns, weights, and what the weighted data is made of."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from drift.parameters import WeightingParameters
@@ -26,12 +27,14 @@ def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> Shard
 
 def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: WeightingParameters) -> ShardStream:
     """Turns returns into weighted training examples, shard by shard."""
-    from drift.weighting.retention import EXAMPLE_INPUTS, refuse_other_trajectories, weigh_trajectories
+    from drift.weighting import retention
 
-    refuse_other_trajectories(trajectories, shaped_returns)
-    pairs = zip(trajectories.tables(EXAMPLE_INPUTS), shaped_returns.tables(), strict=True)
-    tables = (weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
-    return ShardStream(tables, {**shaped_returns.provenance, "weighting": weighting.model_dump(mode="json")})
+    retention.refuse_other_trajectories(trajectories, shaped_returns)
+    retention.refuse_parts_of_problems(trajectories)
+    pairs = zip(trajectories.tables(retention.EXAMPLE_INPUTS), shaped_returns.tables(), strict=True)
+    tables = (retention.weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
+    # By way of JSON text, because an infinite beta becomes a string only there.
+    return ShardStream(tables, {**shaped_returns.provenance, "weighting": json.loads(weighting.model_dump_json())})
 
 
 def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting: WeightingParameters) -> dict[str, Any]:
