@@ -116,8 +116,11 @@ class RolloutParameters(Parameters):
     """Nucleus sampling: the probability mass that is kept; 1 keeps all."""
     max_new_tokens: int = Field(ge=1)
     """Most tokens of one response."""
-    problems_per_shard: int = Field(default=64, ge=1)
-    """Whole problems written to disk together; what is on disk is never sampled again."""
+    rows_per_shard: int = Field(default=8192, ge=1)
+    """Most trajectories in one file; a problem is never split, so one with more has a file of its own."""
+    seed_per_request: bool = False
+    """Whether every response has a seed of its own, keyed by problem, trajectory and turn: its noise is then the same
+    whatever else runs, at the price of slower sampling. Without it draws are just as independent."""
     engine: EngineParameters = EngineParameters()
     """Engine settings, shared with evaluation."""
 

@@ -7,8 +7,9 @@ table is ever in memory whole. `MANIFEST` is written last; what has none is unfi
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,18 @@ class Shards:
     Attributes:
         path: the directory.
         provenance: what decided its content (parameters, model, data versions), carried along from stage to stage.
+        costs: what making it took, in seconds and tokens, where that was counted.
     """
 
     path: Path
     provenance: dict[str, Any]
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> "Shards":
         """Opens a finished directory."""
-        return cls(path, json.loads((path / MANIFEST).read_text())["provenance"])
+        manifest = json.loads((path / MANIFEST).read_text())
+        return cls(path, manifest["provenance"], manifest.get("costs", {}))
 
     def files(self) -> list[Path]:
         """The shards, in order."""
@@ -91,11 +95,13 @@ def write_shard(table: pa.Table, path: Path) -> None:
     replace_durably(partial, path)
 
 
-def write_manifest(directory: Path, provenance: Mapping[str, Any]) -> None:
+def write_manifest(
+    directory: Path, provenance: Mapping[str, Any], costs: Mapping[str, float] = MappingProxyType({})
+) -> None:
     """Declares a directory of shards finished."""
     partial = directory / f".{MANIFEST}.partial"
-    text = json.dumps({"provenance": dict(provenance)}, indent=2, sort_keys=True, allow_nan=False)
-    partial.write_text(text + "\n")
+    manifest = {"provenance": dict(provenance), "costs": dict(costs)}
+    partial.write_text(json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n")
     replace_durably(partial, directory / MANIFEST)
 
 

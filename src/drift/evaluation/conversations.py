@@ -10,7 +10,8 @@ from drift.model_directory import ModelDirectory
 from drift.parameters import EvaluationParameters, ModelParameters, ProtocolParameters, RolloutParameters
 from drift.problems.problem import Problem
 from drift.protocol.trajectory import EVAL_TRAJECTORY_SCHEMA
-from drift.rollout.sample import Rollout, sample
+from drift.rollout.plan import Rollout
+from drift.rollout.sample import sample
 from drift.shards import Shards, ShardStream
 
 
@@ -39,7 +40,7 @@ def evaluate_policies(
         name: sample(
             Rollout(policy, model, problems, protocol, 1, 0.0, 1.0, evaluation.max_new_tokens, seed=0),
             rollout.engine,
-            rollout.problems_per_shard,
+            rollout.rows_per_shard,
             working_directory,
             f"evaluating the {name} policy",
         )

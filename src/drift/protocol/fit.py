@@ -14,19 +14,20 @@ _LISTED = 5
 
 def refuse_too_long(
     problems: Sequence[Problem], chat: ChatFormat, model_path: Path, max_turns: int, max_new_tokens: int
-) -> None:
+) -> int:
     """Refuses problems whose longest possible episode exceeds the model's context.
+
+    Returns:
+        Tokens of the longest possible episode.
 
     Raises:
         UserError: naming the problems and what to change.
     """
-    context = _context_tokens(model_path)
-    if context is None:
-        return
     needed = {
         problem.problem_id: longest_episode_tokens(len(chat.prompt_ids(problem)), chat, max_turns, max_new_tokens)
         for problem in problems
     }
+    context = _context_tokens(model_path) or max(needed.values())
     too_long = {problem_id: tokens for problem_id, tokens in needed.items() if tokens > context}
     if too_long:
         listed = ", ".join(f"{problem_id} ({tokens})" for problem_id, tokens in list(too_long.items())[:_LISTED])
@@ -35,6 +36,7 @@ def refuse_too_long(
             f"{len(too_long)} of {len(problems)} problems may need more tokens than the model's context of {context}: "
             f"{listed}{more}: lower max_new_tokens or protocol.max_turns, or take these problems out."
         )
+    return max(needed.values())
 
 
 def _context_tokens(model_path: Path) -> int | None:

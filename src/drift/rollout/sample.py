@@ -1,13 +1,8 @@
-"""One rollout from beginning to end: engine up, episodes driven, whole problems written, nothing sampled twice.
-
-The working directory of a rollout is named by the fingerprint of everything that decides its result. Running the same
-rollout again finds the problems that are finished there and goes on with the rest; any changed setting is another
-directory.
-"""
+"""One rollout from beginning to end: engine up, episodes driven, whole problems written, nothing sampled twice."""
 
 import asyncio
-import fcntl
 import logging
+import shutil
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,116 +11,63 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from tqdm import tqdm
+import polars as pl
 
 from drift.errors import UserError
-from drift.fingerprint import fingerprint, table_fingerprint
-from drift.model_directory import ModelDirectory
-from drift.parameters import EngineParameters, ModelParameters, ProtocolParameters
-from drift.problems.problem import Problem, to_table
-from drift.progress import progress_bar
+from drift.fingerprint import fingerprint
+from drift.parameters import EngineParameters
+from drift.problems.problem import Problem
 from drift.protocol.chat import ChatFormat, chat_format_of
-from drift.protocol.episode import longest_episode_tokens
 from drift.protocol.fit import refuse_too_long
-from drift.protocol.prompts import PROMPT_STYLES
-from drift.protocol.trajectory import TRAJECTORY_SCHEMA, Trajectory
-from drift.rollout.engine import Sampling
+from drift.rollout.costs import Costs
+from drift.rollout.display import Tally, shown
+from drift.rollout.engines import start_engine
+from drift.rollout.plan import Rollout
 from drift.rollout.scheduler import Conversation, run_problems
-from drift.rollout.vllm_engine import start_vllm
-from drift.shards import Shards, shard_files, shard_path, write_manifest, write_shard
+from drift.rollout.shard_writer import Finished, ShardWriter, finished_problems
+from drift.rollout.working_directory import begin_session, working_directory
+from drift.shards import MANIFEST, Shards, write_manifest
 from drift.verification.pool import VerifierPool
 
 logger = logging.getLogger(__name__)
 
 _VERIFIER_TIMEOUT_SECONDS = 10.0
 _NUM_VERIFIERS = 2
+# What a token of a trajectory takes on the disk, its text included, and what a machine needs anyway.
+_BYTES_PER_TOKEN = 4
+_LEAST_FREE_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """Everything that decides what is sampled.
-
-    Attributes:
-        policy: the model directory of the policy.
-        model: its number format and loading options.
-        problems: what is asked.
-        protocol: how it is asked.
-        num_trajectories: N, per problem.
-        temperature: 0 is greedy.
-        top_p: probability mass that is kept.
-        max_new_tokens: most tokens of one response.
-        seed: of the sampling.
-    """
-
-    policy: ModelDirectory
-    model: ModelParameters
-    problems: Sequence[Problem]
-    protocol: ProtocolParameters
-    num_trajectories: int
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    seed: int
-
-    def facts(self) -> dict[str, Any]:
-        """What the fingerprint is taken of, and what goes into the data's provenance."""
-        return {
-            "model": self.policy.fingerprint,
-            "dtype": self.model.dtype,
-            "problems": table_fingerprint(to_table(self.problems)),
-            "protocol": self.protocol.model_dump(mode="json"),
-            "prompt_style": asdict(PROMPT_STYLES[self.protocol.prompt]),
-            "n": self.num_trajectories,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_new_tokens": self.max_new_tokens,
-            "seed": self.seed,
-        }
-
-
-def sample(
-    rollout: Rollout, engine: EngineParameters, problems_per_shard: int, working_directory: Path, description: str
-) -> Shards:
+def sample(rollout: Rollout, engine: EngineParameters, rows_per_shard: int, root: Path, description: str) -> Shards:
     """Samples a rollout, or what is left of it, and returns its finished shards.
 
     Args:
         rollout: what is sampled.
         engine: how the engine uses the machine; it does not decide the result.
-        problems_per_shard: whole problems written together.
-        working_directory: under which the rollout has its own directory.
-        description: the name on the progress bar.
+        rows_per_shard: most trajectories of one shard.
+        root: under which the rollout has a directory of its own.
+        description: what is done, for progress and messages.
 
     Raises:
-        UserError: when an episode could outgrow the model's context, the engine fails, or another process is at it.
+        UserError: when an episode could outgrow the model's context, the engine fails, the disk is full, or another
+            process is at it.
+        KeyboardInterrupt: when the user stops it, after a sentence that says what is kept.
     """
     facts = rollout.facts()
-    directory = working_directory / fingerprint(facts)
-    directory.mkdir(parents=True, exist_ok=True)
-    with exclusive(directory):
-        _sample_remaining(rollout, engine, problems_per_shard, directory, description)
+    with working_directory(root, facts, description) as directory:
+        finished = finished_problems(directory)
+        remaining = [problem for problem in rollout.problems if problem.problem_id not in finished.problem_ids]
+        if finished.problem_ids:
+            done, total = len(finished.problem_ids), len(rollout.problems)
+            logger.info("%s: %d of %d problems are there already", description.capitalize(), done, total)
+        if remaining:
+            with _told_when_interrupted(directory, len(rollout.problems)):
+                _Session(rollout, engine, directory, description, remaining, finished).run(rows_per_shard)
+        elif not (directory / MANIFEST).exists():
+            ShardWriter(directory, rows_per_shard).finish()
         _refuse_incomplete(rollout, directory)
-        write_manifest(directory, facts)
+        write_manifest(directory, facts, asdict(Costs.load(directory)))
     return Shards.open(directory)
-
-
-def _sample_remaining(
-    rollout: Rollout, engine: EngineParameters, problems_per_shard: int, directory: Path, description: str
-) -> None:
-    """Samples the problems that have no finished shard yet."""
-    finished = _finished_problem_ids(directory)
-    remaining = [problem for problem in rollout.problems if problem.problem_id not in finished]
-    if finished:
-        logger.info("%s: %d of %d problems are there already", description, len(finished), len(rollout.problems))
-    if remaining:
-        chat = chat_format_of(rollout.policy.path, rollout.protocol, rollout.model.trust_remote_code)
-        refuse_too_long(remaining, chat, rollout.policy.path, rollout.protocol.max_turns, rollout.max_new_tokens)
-        writer = _ShardWriter(directory, problems_per_shard)
-        total = len(rollout.problems) * rollout.num_trajectories
-        done = len(finished) * rollout.num_trajectories
-        with progress_bar(description, total, "trajectory", initial=done) as bar:
-            bar.set_postfix_str("starting the engine")
-            _run(_sample_problems(rollout, remaining, engine, chat, writer, _Progress(bar)))
 
 
 def start_verifiers() -> VerifierPool:
@@ -133,118 +75,114 @@ def start_verifiers() -> VerifierPool:
     return VerifierPool(_NUM_VERIFIERS, _VERIFIER_TIMEOUT_SECONDS)
 
 
-async def _sample_problems(
-    rollout: Rollout,
-    problems: Sequence[Problem],
-    engine_parameters: EngineParameters,
-    chat: ChatFormat,
-    writer: "_ShardWriter",
-    progress: "_Progress",
-) -> None:
-    """Drives the engine over `problems` and writes them as they finish."""
-    sampling = Sampling(rollout.temperature, rollout.top_p, rollout.max_new_tokens, chat.stop_ids)
-    prompt_tokens = max(len(chat.prompt_ids(problem)) for problem in problems)
-    context = longest_episode_tokens(prompt_tokens, chat, rollout.protocol.max_turns, rollout.max_new_tokens)
-    # A continued rollout must not draw the same noise again, so the engine's seed depends on how far it has come.
-    engine_seed = int(fingerprint({"seed": rollout.seed, "shards": writer.num_written}), 16)
-    with start_verifiers() as verifiers:
-        async with start_vllm(
-            rollout.policy.path,
-            engine_parameters,
-            dtype=rollout.model.dtype,
-            max_context_tokens=context,
-            seed=engine_seed,
-            trust_remote_code=rollout.model.trust_remote_code,
-        ) as engine:
-            conversation = Conversation(engine, chat, verifiers, sampling, rollout.protocol.max_turns)
-            runs = run_problems(
-                conversation, problems, rollout.num_trajectories, engine_parameters.max_sequences, progress.add
-            )
-            async with aclosing(runs):
-                async for trajectories in runs:
-                    writer.add(trajectories)
-            writer.flush()
+@dataclass(frozen=True)
+class _Session:
+    """What one process does for a rollout: it samples the problems that are not finished yet."""
+
+    rollout: Rollout
+    engine: EngineParameters
+    directory: Path
+    description: str
+    remaining: Sequence[Problem]
+    finished: Finished
+
+    def run(self, rows_per_shard: int) -> None:
+        """Checks what can be checked, samples, and makes the last shard."""
+        rollout, model = self.rollout, self.rollout.policy.path
+        chat = chat_format_of(model, rollout.protocol, rollout.model.trust_remote_code)
+        context = refuse_too_long(self.remaining, chat, model, rollout.protocol.max_turns, rollout.max_new_tokens)
+        _refuse_full_disk(self.directory, len(self.remaining) * rollout.num_trajectories * context)
+        tally, costs = self._tally(), Costs.load(self.directory)
+        writer = ShardWriter(self.directory, rows_per_shard)
+        try:
+            with shown(self.description, tally):
+                run_coroutine(self._sample(chat, context, writer, tally, costs))
+            writer.finish()
+        finally:
+            writer.close()
+            costs.save(self.directory)
+
+    async def _sample(self, chat: ChatFormat, context: int, writer: ShardWriter, tally: Tally, costs: Costs) -> None:
+        """Drives the engine over the problems and writes them as they finish."""
+        rollout, loop = self.rollout, asyncio.get_running_loop()
+        # A continued rollout must not draw the same noise again: the engine's seed depends on how often it was begun.
+        engine_seed = int(fingerprint({"seed": rollout.seed, "session": begin_session(self.directory)}), 16)
+        seed = rollout.seed if rollout.seed_per_request else None
+        begun = time.perf_counter()
+        with start_verifiers() as verifiers, ThreadPoolExecutor(1) as writing:
+            async with start_engine(rollout, self.engine, context, engine_seed) as engine:
+                costs.engine_start_seconds += time.perf_counter() - begun
+                tally.start()
+                sampling = rollout.sampling(chat)
+                conversation = Conversation(engine, chat, verifiers, sampling, rollout.protocol.max_turns, seed, costs)
+                runs = run_problems(conversation, self.remaining, rollout.num_trajectories, tally.add)
+                with costs.time("sampling"):
+                    async with aclosing(runs):
+                        async for problems in runs:
+                            with costs.time("writing"):
+                                await loop.run_in_executor(writing, writer.add, problems)
+                            tally.finished_problems += len(problems)
+            costs.grades += verifiers.num_graded
+            costs.cached_grades += verifiers.num_cached
+
+    def _tally(self) -> Tally:
+        """Where earlier processes stopped."""
+        num_finished, num_trajectories = len(self.finished.problem_ids), self.rollout.num_trajectories
+        return Tally(
+            num_problems=len(self.rollout.problems),
+            num_trajectories=num_trajectories,
+            finished_problems=num_finished,
+            finished_trajectories=num_finished * num_trajectories,
+            solved_at_turn_K=[self.finished.solved_at[turn + 1] for turn in range(self.rollout.protocol.max_turns)],
+        )
 
 
-class _ShardWriter:
-    """Collects whole problems and writes them together."""
+def _refuse_full_disk(directory: Path, num_tokens: int) -> None:
+    """Refuses to begin what will not fit.
 
-    def __init__(self, directory: Path, problems_per_shard: int) -> None:
-        self._directory = directory
-        self._problems_per_shard = problems_per_shard
-        self._waiting: list[list[Trajectory]] = []
-        self.num_written = len(shard_files(directory))
-
-    def add(self, trajectories: list[Trajectory]) -> None:
-        self._waiting.append(trajectories)
-        if len(self._waiting) == self._problems_per_shard:
-            self.flush()
-
-    def flush(self) -> None:
-        if not self._waiting:
-            return
-        rows = [trajectory.to_row() for problem in self._waiting for trajectory in problem]
-        write_shard(pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA), shard_path(self._directory, self.num_written))
-        self.num_written += 1
-        self._waiting.clear()
-
-
-class _Progress:
-    """What the progress bar says beside the count: share solved and response tokens a second."""
-
-    def __init__(self, bar: "tqdm[Any]") -> None:
-        self._bar = bar
-        self._num_finished = self._num_solved = self._num_tokens = 0
-        self._started: float | None = None
-
-    def add(self, trajectory: Trajectory) -> None:
-        self._started = self._started or time.monotonic()
-        self._num_finished += 1
-        self._num_solved += trajectory.success
-        self._num_tokens += sum(turn.end - turn.start for turn in trajectory.turns)
-        rate = self._num_tokens / max(time.monotonic() - self._started, 1.0)
-        solved = self._num_solved / self._num_finished
-        self._bar.set_postfix_str(f"{solved:.0%} solved, {rate:.0f} tokens/s", refresh=False)
-        self._bar.update()
+    Raises:
+        UserError: when there is less room than the longest conversations would take.
+    """
+    free_bytes = shutil.disk_usage(directory).free
+    needed_bytes = _LEAST_FREE_BYTES + num_tokens * _BYTES_PER_TOKEN
+    if free_bytes < needed_bytes:
+        raise UserError(
+            f"The disk of {directory} has {free_bytes / 2**20:,.0f} MiB free, but the trajectories may need "
+            f"{needed_bytes / 2**20:,.0f} MiB: make room, or set working_directory to another disk."
+        )
 
 
 @contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
-    """Keeps other processes out of a working directory; the lock goes with the process, however it ends.
-
-    Raises:
-        UserError: when another process has it.
-    """
-    with (directory / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another run is sampling the same trajectories in {directory}: wait for it to end, or change the seed."
-            ) from error
+def _told_when_interrupted(directory: Path, num_problems: int) -> Iterator[None]:
+    """Ctrl-C ends with a sentence that says what is kept."""
+    try:
         yield
+    except KeyboardInterrupt:
+        logger.warning(
+            "Interrupted: %d of %d problems are finished and kept in %s; the same command continues.",
+            len(finished_problems(directory).problem_ids),
+            num_problems,
+            directory,
+        )
+        raise
 
 
 def _refuse_incomplete(rollout: Rollout, directory: Path) -> None:
     """Checks that the shards hold every trajectory of every problem exactly once, before they are declared finished."""
-    rows = Shards(directory, {}).read(["problem_id", "trajectory_id"])
-    found = sorted(zip(rows["problem_id"].to_pylist(), rows["trajectory_id"].to_pylist(), strict=True))
-    ids = (problem.problem_id for problem in rollout.problems)
-    if found != sorted((problem_id, index) for problem_id in ids for index in range(rollout.num_trajectories)):
+    every_trajectory = pl.Series(range(rollout.num_trajectories), dtype=pl.Int32).implode()
+    found: list[str] = []
+    complete = True
+    for table in Shards(directory, {}).tables(["problem_id", "trajectory_id"]):
+        of_problem = pl.DataFrame(table).group_by("problem_id").agg(pl.col("trajectory_id").sort())
+        complete &= (of_problem["trajectory_id"] == every_trajectory).all()
+        found += of_problem["problem_id"].to_list()
+    if not complete or sorted(found) != sorted(problem.problem_id for problem in rollout.problems):
         raise RuntimeError(
             f"The shards in {directory} do not hold every trajectory exactly once; delete the directory."
         )
 
 
-def _finished_problem_ids(directory: Path) -> set[str]:
-    return {
-        problem_id
-        for table in Shards(directory, {}).tables(["problem_id"])
-        for problem_id in table["problem_id"].to_pylist()
-    }
-
-
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine to its end, also where a loop is running already (a notebook)."""
     try:
         asyncio.get_running_loop()

@@ -5,9 +5,7 @@ exact tokens that are in the cache. vLLM is imported when the engine starts, not
 """
 
 import itertools
-import logging
 import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,24 +15,29 @@ from drift.errors import UserError
 from drift.parameters import EngineParameters, FloatType
 from drift.rollout.engine import Completion, Sampling
 from drift.rollout.parent_death import PARENT_VARIABLE
+from drift.rollout.vllm_settings import engine_arguments, set_environment
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
-logger = logging.getLogger(__name__)
-
-_CPU_BLOCK_TOKENS = 32
+# Conversations that wait for their verdict leave room in the engine, which others fill.
+_ADMITTED_BEYOND_RUNNING = 1.25
 
 
 class VllmEngine:
-    """One policy served by vLLM in processes of its own."""
+    """One policy served by vLLM in processes of its own.
+
+    Attributes:
+        max_in_flight: how many conversations keep it full without pushing each other out of its cache.
+    """
 
     def __init__(self, llm: "AsyncLLM") -> None:
         self._llm = llm
         self._request_numbers = itertools.count()
+        self.max_in_flight = _max_in_flight(llm)
 
-    async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Completion:
-        """Continues `token_ids` by one response.
+    async def generate(self, token_ids: Sequence[int], sampling: Sampling, seed: int | None = None) -> Completion:
+        """Continues `token_ids` by one response; see `drift.rollout.engine.Engine`.
 
         Raises:
             RuntimeError: when the engine saw another context than the one it was given.
@@ -50,13 +53,15 @@ class VllmEngine:
             top_p=sampling.top_p,
             max_tokens=sampling.max_new_tokens,
             stop_token_ids=sorted(sampling.stop_ids),
+            seed=seed,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         prompt = TokensPrompt(prompt_token_ids=list(token_ids))
+        number = str(next(self._request_numbers))
         final: Any = None
         try:
-            async for output in self._llm.generate(prompt, parameters, request_id=str(next(self._request_numbers))):
+            async for output in self._llm.generate(prompt, parameters, number):
                 final = output
         except EngineDeadError as error:
             raise UserError(
@@ -68,7 +73,7 @@ class VllmEngine:
                 "The engine did not continue the exact tokens it was given; the trajectory is not usable."
             )
         response = final.outputs[0]
-        return Completion(list(response.token_ids), stopped=response.finish_reason == "stop")
+        return Completion(list(response.token_ids), response.finish_reason == "stop", final.num_cached_tokens or 0)
 
 
 @asynccontextmanager
@@ -80,6 +85,7 @@ async def start_vllm(
     max_context_tokens: int,
     seed: int,
     trust_remote_code: bool,
+    seed_per_request: bool = False,
 ) -> AsyncIterator[VllmEngine]:
     """Starts an engine for one policy and stops it, whatever happens inside.
 
@@ -90,21 +96,20 @@ async def start_vllm(
         max_context_tokens: longest episode that will be sampled.
         seed: of the engine's random numbers; every request draws its own from them.
         trust_remote_code: whether code beside the model may run.
+        seed_per_request: whether requests bring seeds of their own.
 
     Raises:
-        UserError: when vLLM is not installed or cannot start.
+        UserError: when vLLM is not installed, refuses the settings, or cannot start.
     """
+    set_environment(parameters)
+    arguments = engine_arguments(parameters, max_context_tokens, seed_per_request)
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     llm = _launch(
+        **arguments,
         model=str(model_path),
         dtype=dtype,
         seed=seed % 2**31,
-        max_model_len=max_context_tokens,
-        max_num_seqs=parameters.max_sequences,
-        tensor_parallel_size=parameters.tensor_parallel_size,
-        gpu_memory_utilization=parameters.memory_share,
         trust_remote_code=trust_remote_code,
-        cpu_cache_gib=parameters.cpu_cache_gib,
     )
     try:
         yield VllmEngine(llm)
@@ -115,28 +120,11 @@ async def start_vllm(
         del os.environ[PARENT_VARIABLE]
 
 
-def _launch(*, cpu_cache_gib: int, **arguments: Any) -> "AsyncLLM":  # noqa: ANN401
-    """Starts vLLM's processes; environment variables are the only way it takes some settings."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count())
-    )
-    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(cpu_cache_gib)
-    try:
-        from vllm.engine.arg_utils import AsyncEngineArgs
-        from vllm.platforms import current_platform
-        from vllm.v1.engine.async_llm import AsyncLLM
-    except ImportError as error:
-        raise UserError(
-            f"The sampling engine vLLM cannot be imported ({error}): install it with `make venv`, "
-            "or `pip install -e '.[gpu]'` on a machine with an NVIDIA GPU."
-        ) from error
-    if current_platform.is_cpu():
-        # Blocks of 128 tokens, the default on a CPU, are never filled by short prompts, and only full ones are cached.
-        arguments |= {"enforce_eager": True, "block_size": _CPU_BLOCK_TOKENS}
+def _launch(**arguments: Any) -> "AsyncLLM":  # noqa: ANN401
+    """Starts vLLM's processes."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
     engine_args = AsyncEngineArgs(
         **arguments,
         enable_prefix_caching=True,
@@ -150,3 +138,15 @@ def _launch(*, cpu_cache_gib: int, **arguments: Any) -> "AsyncLLM":  # noqa: ANN
         raise UserError(
             f"vLLM could not start with this model and these engine settings (rollout.engine): {error}"
         ) from error
+
+
+def _max_in_flight(llm: "AsyncLLM") -> int:
+    """As many conversations as the engine runs and a few more, but no more than its cache holds.
+
+    Conversations in flight are spread between their prompt and their longest length, so half of that is counted.
+    """
+    config = llm.vllm_config
+    running = config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size
+    cached_tokens = (config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size
+    held = 2 * cached_tokens // config.model_config.max_model_len
+    return max(1, min(int(_ADMITTED_BEYOND_RUNNING * running), held))

@@ -51,7 +51,8 @@ def sample_trajectories(
     working_directory: WorkingDirectory,
 ) -> Shards:
     """Samples N trajectories of each training problem from the reference policy."""
-    from drift.rollout.sample import Rollout, sample
+    from drift.rollout.plan import Rollout
+    from drift.rollout.sample import sample
 
     plan = Rollout(
         policy=reference_model,
@@ -63,9 +64,10 @@ def sample_trajectories(
         top_p=rollout.top_p,
         max_new_tokens=rollout.max_new_tokens,
         seed=seed.root,
+        seed_per_request=rollout.seed_per_request,
     )
     directory = working_directory.root / "rollout"
-    return sample(plan, rollout.engine, rollout.problems_per_shard, directory, "sampling")
+    return sample(plan, rollout.engine, rollout.rows_per_shard, directory, "sampling")
 
 
 def summarize_rollout(trajectories: Shards) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Which engine samples: vLLM where it can be imported, plain transformers elsewhere."""
+
+import importlib
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal
+
+from drift.errors import UserError
+from drift.parameters import EngineParameters
+from drift.rollout.engine import Engine
+from drift.rollout.plan import Rollout
+from drift.rollout.transformers_engine import start_transformers
+from drift.rollout.vllm_engine import start_vllm
+from drift.rollout.vllm_settings import set_environment
+
+logger = logging.getLogger(__name__)
+
+EngineKind = Literal["vllm", "transformers"]
+
+
+def start_engine(
+    rollout: Rollout, parameters: EngineParameters, max_context_tokens: int, seed: int
+) -> AbstractAsyncContextManager[Engine]:
+    """The engine for a rollout, as a context that starts and stops it; says which one it is.
+
+    Args:
+        rollout: what is sampled.
+        parameters: `rollout.engine`.
+        max_context_tokens: longest conversation that will be sampled.
+        seed: of the engine's own noise.
+    """
+    kind = choose_engine(parameters)
+    settings: Mapping[str, Any] = {
+        "dtype": rollout.model.dtype,
+        "max_context_tokens": max_context_tokens,
+        "seed": seed,
+        "trust_remote_code": rollout.model.trust_remote_code,
+    }
+    if kind == "transformers":
+        return start_transformers(rollout.policy.path, parameters, **settings)
+    return start_vllm(rollout.policy.path, parameters, **settings, seed_per_request=rollout.seed_per_request)
+
+
+def choose_engine(parameters: EngineParameters) -> EngineKind:
+    """The engine that `rollout.engine.kind` names or, for `auto`, vLLM where it can be imported.
+
+    Raises:
+        UserError: when vLLM is asked for and cannot be imported.
+    """
+    if parameters.kind == "transformers":
+        logger.info("Engine: plain transformers, because rollout.engine.kind says so.")
+        return "transformers"
+    try:
+        set_environment(parameters)
+        vllm = importlib.import_module("vllm")
+    except ImportError as error:
+        if parameters.kind == "vllm":
+            raise UserError(
+                f"The sampling engine vLLM cannot be imported ({error}): install it with `make venv`, or "
+                "`pip install -e '.[gpu]'` on a machine with an NVIDIA GPU, or set rollout.engine.kind to auto."
+            ) from error
+        logger.info("Engine: plain transformers, because vLLM cannot be imported (%s); it is slower.", error)
+        return "transformers"
+    reason = "rollout.engine.kind says so" if parameters.kind == "vllm" else "it can be imported"
+    logger.info("Engine: vLLM %s, because %s.", vllm.__version__, reason)
+    return "vllm"
