@@ -4,7 +4,8 @@
 
 Prints trajectories per second and the peak resident memory, at a tenth of the rows and at all of them, of
 `returns_and_weights` (returns, weights and spans; token ids are neither read nor written) and of `pipeline` (all four
-nodes, with the token ids copied into the training examples). Each runs in a fresh process. The loop does what
+nodes, with the token ids copied into the training examples). Each runs in a fresh process, on as many threads as
+pyarrow and polars start by themselves; the processor time of a million rows is summed over them. The loop does what
 `returns_and_weights` does, on one shard. Written to `benchmarks/weighting.json`. Takes about 0.4 GB of disk for a
 million rows.
 
@@ -154,11 +155,15 @@ def measure(part: str, trajectories: Path) -> dict[str, float]:
     shards = Shards.open(trajectories)
     rows = min(shards.num_rows(), PROBLEMS_PER_SHARD * N) if part == "plain_loop" else shards.num_rows()
     with tempfile.TemporaryDirectory(dir=trajectories.parent) as directory:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         PARTS[part](shards, Path(directory))
-        seconds = time.perf_counter() - started
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rows": rows, "rows_per_second": round(rows / seconds), "peak_memory_mib": round(peak_mib)}
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    return {
+        "rows": rows,
+        "rows_per_second": round(rows / seconds),
+        "cpu_seconds_per_million_rows": round(cpu_seconds / rows * 1e6, 2),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
 
 
 def in_new_process(*arguments: str) -> str:
