@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift.verification.answers import MAX_RESPONSE_CHARACTERS, extract_answer, read_choice, read_number
+from drift.verification.answers import MAX_RESPONSE_CHARACTERS, extract_answer, read_number
 
 text_without_markup = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\\{}<>"), max_size=60)
 
@@ -27,8 +27,6 @@ def test_a_box_ends_at_its_own_brace(content: str) -> None:
 def test_extraction_never_raises(text: str) -> None:
     extract_answer(text)
     read_number(text)
-    read_choice(text, explicit=True)
-    read_choice(text, explicit=False)
 
 
 @pytest.mark.parametrize(
@@ -90,28 +88,3 @@ def test_a_decimal_is_read_exactly(number) -> None:
 )
 def test_the_last_number_of_a_text_is_read(text: str, number: Fraction | None) -> None:
     assert read_number(text) == number
-
-
-@pytest.mark.parametrize(
-    ("response", "letter"),
-    [
-        ("The answer is B.", "B"),
-        ("The answer is **B**", "B"),
-        ("The correct option is (C)", "C"),
-        ("The answer is A because it fits.", "A"),
-        ("(A) is wrong, so (C)", "C"),
-        ("The correct answer is\n\nB) forty", "B"),
-        ("B", "B"),
-        ("B. 42", "B"),
-        ("I choose A.", "A"),
-        ("It's D", "D"),
-        ("A good question. The answer is C", "C"),
-        ("A cat sat on the mat.", None),
-        ("Answer: A cat", None),
-        ("I think so", None),
-        ("the answer is a mystery", None),
-        ("", None),
-    ],
-)
-def test_a_letter_is_read_and_the_article_is_not(response: str, letter: str | None) -> None:
-    assert read_choice(response, explicit=False) == letter

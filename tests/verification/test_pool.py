@@ -14,6 +14,7 @@ from drift.errors import UserError
 from drift.verification import pool as pool_module
 from drift.verification.pool import VerifierPool
 from drift.verification.verifiers import Grade
+from drift.verification.worker_handle import Request
 
 CORRECT = Grade("correct", "29")
 TIMEOUT = Grade("timeout", None)
@@ -104,7 +105,7 @@ def test_killing_workers_loses_nothing(pool) -> None:
 
 def test_a_call_that_kills_its_worker_twice_is_given_up(pool) -> None:
     # SIGKILL stands for the out-of-memory killer: no exception, no last word
-    suicide = pool_module._Request(signal.raise_signal, (signal.SIGKILL,), TIMEOUT)
+    suicide = Request(signal.raise_signal, (signal.SIGKILL,), TIMEOUT)
     assert pool._submit(suicide).result(timeout=30) == TIMEOUT
     assert suicide.num_attempts == 2
     assert pool.submit("math", "29", "29").result(timeout=30) == CORRECT
@@ -120,21 +121,21 @@ if not os.path.exists({marker!r}):
 
 def test_a_call_whose_worker_dies_once_is_repeated(pool, tmp_path) -> None:
     script = DIES_THE_FIRST_TIME.format(marker=str(tmp_path / "ran"))
-    request = pool_module._Request(exec, (script,), TIMEOUT)
+    request = Request(exec, (script,), TIMEOUT)
     assert pool._submit(request).result(timeout=30) is None
     assert request.num_attempts == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of workers is limited on Linux only")
 def test_a_worker_cannot_take_the_memory_of_the_machine() -> None:
-    code = "from drift.verification.worker import _limit_memory; _limit_memory(); bytearray(8 * 2**30)"
+    code = "from drift.verification.memory import limit_address_space; limit_address_space(); bytearray(8 * 2**30)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "MemoryError" in done.stderr
 
 
 def test_a_cancelled_request_is_not_graded(pool) -> None:
-    busy = [pool._submit(pool_module._Request(time.sleep, (0.5,), TIMEOUT)) for _ in range(2)]
-    cancelled = pool.submit("math", "29", "29")
+    busy = [pool._submit(Request(time.sleep, (0.5,), TIMEOUT)) for _ in range(2)]
+    cancelled = pool.submit("math", "29", "a question that nobody asked before: 29")
     assert cancelled.cancel()
     assert pool.submit("math", "29", "29").result(timeout=30) == CORRECT
     assert [future.result(timeout=30) for future in busy] == [None] * 2

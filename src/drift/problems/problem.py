@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
-VerifierName = Literal["math", "numeric", "choice", "exact"]
+VerifierName = Literal["math", "numeric", "choice", "exact", "integer", "float", "list", "bool"]
 VERIFIER_NAMES: tuple[VerifierName, ...] = get_args(VerifierName)
 
 PROBLEM_SCHEMA = pa.schema(

@@ -1,4 +1,4 @@
-r"""Reading answers out of text: the explicit answer, a number, an option letter, plain words.
+r"""Reading answers out of text: the explicit answer, a number, plain words.
 
 Nothing here parses mathematics (see `expressions.py`); the text is bounded by `MAX_RESPONSE_CHARACTERS`, so nothing
 here takes long.
@@ -29,21 +29,8 @@ _NUMBER = re.compile(
 )
 _FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
 
-_STYLING = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+STYLING = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _STATED = re.compile(r"answer(?:\s+is)?\b\s*:?((?:(?!answer).)+)\Z", re.IGNORECASE)
-# A capital "A" (or "I") before a lower-case word is an article (or a pronoun), unless the word gives a reason.
-_LETTER = r"(?P<letter>[A-J])(?![\w'\u2019])(?!(?<=[AI])\s+(?!because|since|as\b|and\b|or\b)[a-z])"
-_CHOICE_PATTERNS = tuple(
-    re.compile(pattern, re.MULTILINE)
-    for pattern in (
-        rf"(?i:answer|option|choice)(?:\s+(?i:is|would\s+be|must\s+be))?\s*:?[\s*$(\[{{\"']*{_LETTER}",
-        r"\((?P<letter>[A-J])\)",
-        r"^[\W_]*(?P<letter>[A-J])(?:[\W_]*$|[.:)](?!\w))",
-        r"(?<![\w'\u2019])(?P<letter>[B-HJ])(?![\w'\u2019])",
-        r"(?<![\w'\u2019])(?P<letter>[A-J])\W*\Z",
-    )
-)
-_LONE_LETTER = re.compile(r"[\s$*(\[{]*(?P<letter>[A-Ja-j])[\s$*)\]}.:]*")
 
 
 def extract_answer(response: str) -> str | None:
@@ -83,12 +70,12 @@ def _last_box(text: str) -> str | None:
 
 def fold_text(text: str) -> str:
     r"""Words as they are compared: `\text{…}` unwrapped, white space folded, case ignored."""
-    return " ".join(_STYLING.sub(r"\1", text).split()).casefold()
+    return " ".join(STYLING.sub(r"\1", text).split()).casefold()
 
 
 def is_words(gold: str) -> bool:
     r"""Whether a gold answer is text and nothing else: `\text{Evelyn}`, `\text{June 20}`, `\text{(C)}`."""
-    styled = _STYLING.fullmatch(gold.strip())
+    styled = STYLING.fullmatch(gold.strip())
     return styled is not None and any(character.isalpha() for character in styled[1])
 
 
@@ -133,23 +120,3 @@ def _number_value(match: re.Match[str]) -> Fraction | None:
     if denominator == 0:
         return None
     return (-value if match["sign"] in ("-", "\u2212") else value) / denominator
-
-
-def read_choice(text: str, explicit: bool) -> str | None:
-    """The option letter (A to J) a text settles on.
-
-    Args:
-        text: an explicit answer or a whole response.
-        explicit: whether it is an explicit answer, in which a lone letter may be lower-case.
-
-    Returns:
-        The upper-case letter, else None. The clearest statement wins ("answer is B", then "(B)", then a line that is
-        or starts with "B", then a bare letter); of equally clear ones the last.
-    """
-    plain = _STYLING.sub(r"\1", text).strip()
-    if explicit and (lone := _LONE_LETTER.fullmatch(plain)):
-        return lone["letter"].upper()
-    for pattern in _CHOICE_PATTERNS:
-        if letters := [match["letter"] for match in pattern.finditer(plain)]:
-            return letters[-1]
-    return None

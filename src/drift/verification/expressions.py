@@ -6,7 +6,9 @@ Math-Verify and sympy take seconds to import and are imported where they are use
 
 import logging
 import re
+from fractions import Fraction
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from drift.verification.answers import MAX_PARSED_CHARACTERS, fold_text
@@ -15,8 +17,8 @@ from drift.verification.latex import closing_mathematics, plain_latex
 if TYPE_CHECKING:
     from sympy import Basic
 
-# sympy signals "this I cannot do" with nearly every built-in error.
-_SYMPY_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+# sympy signals "this I cannot do" with nearly every built-in error. Not `MemoryError`: that one is for the pool.
+_SYMPY_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 # A word of prose: four letters that are neither a LaTeX command nor a function's name nor inside \text{…}.
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|sinh|cosh|tanh|frac|infty)\b)[A-Za-z]{4,}")
@@ -115,6 +117,20 @@ def _right_hand_side(expression: "Basic") -> "Basic":
     if isinstance(expression, Eq) and (isinstance(expression.lhs, Symbol) or not expression.lhs.free_symbols):
         return _right_hand_side(expression.rhs)
     return expression
+
+
+def numeric_value(parsed: list[Any]) -> Fraction | None:
+    """The value of an expression without variables, to fifteen digits; None when it has none."""
+    from sympy import Expr
+
+    value = _right_hand_side(parsed[0]) if is_expression(parsed) else None
+    if not isinstance(value, Expr):
+        return None
+    try:
+        number = float(str(value.evalf()))
+    except _SYMPY_ERRORS:  # also what is not real
+        return None
+    return Fraction(number) if isfinite(number) else None
 
 
 def canonical(parsed: list[Any], text: str) -> str:

@@ -10,10 +10,8 @@ import multiprocessing
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
@@ -22,56 +20,23 @@ from drift.errors import UserError
 from drift.problems.problem import VerifierName
 from drift.verification import worker
 from drift.verification.answers import MAX_RESPONSE_CHARACTERS
-from drift.verification.verifiers import TIMEOUT, Grade, check_gold, grade
+from drift.verification.cache import GradeCache, cache_key
+from drift.verification.grade import TIMEOUT, Grade
+from drift.verification.memory import CHECK_SECONDS, LIMIT_BYTES, RECYCLE_BYTES
+from drift.verification.verifiers import check_gold, grade
+from drift.verification.worker_handle import Request, WorkerHandle
 
 MAX_ATTEMPTS = 2
 MAX_FAILED_STARTS = 5
-
-_SPAWN = multiprocessing.get_context("spawn")
-
-
-@dataclass(eq=False)
-class _Request:
-    """One call: what to run, what to answer when it has to be given up, and where the answer goes."""
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    when_given_up: Any
-    future: Future[Any] = field(default_factory=Future)
-    num_attempts: int = 0
-
-
-class _Worker:
-    """The parent's view of one worker process."""
-
-    def __init__(self, timeout_seconds: float) -> None:
-        self.connection, remote = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=worker.serve, args=(remote, timeout_seconds), daemon=True)
-        self.process.start()
-        remote.close()  # the worker's copy must be the last one, or its death would not be seen
-        self.ready = False
-        self.request: _Request | None = None
-        self.deadline = math.inf
-
-    def assign(self, request: _Request, timeout_seconds: float) -> None:
-        request.num_attempts += 1
-        self.request, self.deadline = request, time.monotonic() + timeout_seconds
-        with suppress(OSError):  # it died while idle: the end of file that follows is handled as any death
-            self.connection.send((request.function, request.arguments))
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.process.close()
-        self.connection.close()
 
 
 class VerifierPool:
     """Grades responses in `num_workers` processes; use it as a context manager.
 
-    A call that runs longer than `timeout_seconds` has its worker killed and gives the verdict `timeout`; the time a
-    worker takes to start is not counted. A worker that dies by itself is replaced and its call repeated once, then
-    given up as `timeout`. Leaving the context kills the workers; calls still open then are cancelled.
+    A call that runs longer than `timeout_seconds`, or takes more memory than `memory.py` allows, has its worker killed
+    and gives the verdict `timeout`; the time a worker takes to start is not counted. A worker that dies by itself is
+    replaced and its call repeated once, then given up as `timeout`. Leaving the context kills the workers; calls
+    still open then are cancelled.
 
     Args:
         num_workers: number of processes, at least 1; a core grades some hundred responses per second.
@@ -83,14 +48,16 @@ class VerifierPool:
             raise UserError(f"A verifier pool needs a worker and a timeout, not {num_workers} and {timeout_seconds} s.")
         self._num_workers = num_workers
         self._timeout_seconds = timeout_seconds
-        self._lock = threading.Lock()  # guards _pending, _awake and _closed
-        self._pending: deque[_Request] = deque()
+        self._lock = threading.Lock()  # guards _pending, _awake, _closed, _cache and the counts
+        self._pending: deque[Request] = deque()
         self._awake = False
         self._closed = False
+        self._cache = GradeCache()
+        self._num_graded = self._num_cached = 0
         self._failure: RuntimeError | None = None
         self._num_failed_starts = 0
-        self._workers: list[_Worker] = []
-        self._bell, self._bell_rope = _SPAWN.Pipe(duplex=False)
+        self._workers: list[WorkerHandle] = []
+        self._bell, self._bell_rope = multiprocessing.Pipe(duplex=False)
         self._manager = threading.Thread(target=self._manage, name="verifier-pool", daemon=True)
 
     def __enter__(self) -> Self:
@@ -114,6 +81,9 @@ class VerifierPool:
     def submit(self, verifier: VerifierName, gold: str, response: str) -> Future[Grade]:
         """Asks for a grade; returns at once, from any thread.
 
+        The future is already finished when the grade is known from an equal question (`cache.py`). Equal questions
+        that are open at the same time are each graded.
+
         Args:
             verifier: name of the verifier.
             gold: the gold answer.
@@ -125,23 +95,46 @@ class VerifierPool:
         Raises:
             RuntimeError: when the pool is closed, or its workers cannot start.
         """
-        return self._submit(_Request(grade, (verifier, gold, response[-MAX_RESPONSE_CHARACTERS:]), TIMEOUT))
+        key = cache_key(verifier, gold, response)
+        with self._lock:
+            self._refuse_if_closed()
+            if known := self._cache.get(key):
+                self._num_cached += 1
+                return known
+        return self._submit(Request(grade, (verifier, gold, response[-MAX_RESPONSE_CHARACTERS:]), TIMEOUT, key))
+
+    @property
+    def num_graded(self) -> int:
+        """Grades that workers gave, not counting `timeout`."""
+        return self._num_graded
+
+    @property
+    def num_cached(self) -> int:
+        """Grades that were known, and needed no worker."""
+        return self._num_cached
 
     def check_golds(self, golds: Iterable[tuple[str, VerifierName]]) -> list[str | None]:
         """`check_gold` for many pairs (gold answer, verifier), in their order; waits for all of them."""
         futures = [
-            self._submit(_Request(check_gold, pair, f"The gold answer {pair[0][:80]!r} takes too long to read."))
+            self._submit(
+                Request(
+                    check_gold, pair, f"The gold answer {pair[0][:80]!r} takes too long to read, or too much memory."
+                )
+            )
             for pair in golds
         ]
         return [future.result() for future in futures]
 
-    def _submit(self, request: _Request) -> Future[Any]:
+    def _submit(self, request: Request) -> Future[Any]:
         with self._lock:
-            if self._closed:
-                raise self._failure or RuntimeError("The verifier pool is closed.")
+            self._refuse_if_closed()
             self._pending.append(request)
             self._wake()
         return request.future
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise self._failure or RuntimeError("The verifier pool is closed.")
 
     def _wake(self) -> None:
         """Rings the bell once, whatever the number of submissions, so that the pipe never fills; needs the lock."""
@@ -150,7 +143,8 @@ class VerifierPool:
             self._bell_rope.send_bytes(b"!")
 
     def _manage(self) -> None:
-        """The manager thread: hands out requests, takes results, buries the dead and the overdue."""
+        """The manager thread: hands out requests, takes results, buries the dead, the overdue and the grown."""
+        next_check = 0.0
         try:
             while self._hire():
                 self._hand_out()
@@ -162,6 +156,9 @@ class VerifierPool:
                         self._receive(hired)
                     elif hired.deadline <= time.monotonic():
                         self._dismiss(hired, retry=False)
+                if next_check <= time.monotonic():
+                    self._dismiss_grown()
+                    next_check = time.monotonic() + CHECK_SECONDS
         finally:  # whatever broke the manager, no future may wait for ever
             self._shut_down()
 
@@ -177,7 +174,7 @@ class VerifierPool:
         if self._closed or self._failure:
             return False
         while len(self._workers) < self._num_workers:
-            self._workers.append(_Worker(self._timeout_seconds))
+            self._workers.append(WorkerHandle(self._timeout_seconds))
         return True
 
     def _hand_out(self) -> None:
@@ -188,7 +185,7 @@ class VerifierPool:
                 return
             hired.assign(request, self._timeout_seconds)
 
-    def _next_request(self) -> _Request | None:
+    def _next_request(self) -> Request | None:
         """The oldest request that nobody cancelled."""
         while True:
             with self._lock:
@@ -200,9 +197,13 @@ class VerifierPool:
 
     def _patience_seconds(self) -> float | None:
         deadline = min(hired.deadline for hired in self._workers)
-        return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+        return None if deadline == math.inf else min(CHECK_SECONDS, max(0.0, deadline - time.monotonic()))
 
-    def _receive(self, hired: _Worker) -> None:
+    def _dismiss_grown(self) -> None:
+        for hired in [hired for hired in self._workers if hired.request and hired.has_grown_by(LIMIT_BYTES)]:
+            self._dismiss(hired, retry=False)
+
+    def _receive(self, hired: WorkerHandle) -> None:
         """Takes what a worker sent: its readiness, a result, or the end of file that is its death."""
         try:
             message = hired.connection.recv()
@@ -210,15 +211,28 @@ class VerifierPool:
             self._num_failed_starts += not hired.ready
             self._dismiss(hired, retry=True)
             return
+        if message == worker.OUT_OF_MEMORY:
+            self._dismiss(hired, retry=False)
+            return
         request, hired.request, hired.deadline = hired.request, None, math.inf
         if request is None:
-            hired.ready, self._num_failed_starts = True, 0
+            hired.welcome()
+            self._num_failed_starts = 0
         elif isinstance(message, UserError):
             request.future.set_exception(message)
         else:
+            with self._lock:
+                self._remember(request, message)
             request.future.set_result(message)
+        if hired.has_grown_by(RECYCLE_BYTES):
+            self._dismiss(hired, retry=False)
 
-    def _dismiss(self, hired: _Worker, retry: bool) -> None:
+    def _remember(self, request: Request, outcome: Grade) -> None:
+        if request.cache_key:
+            self._num_graded += 1
+            self._cache.add(request.cache_key, outcome)
+
+    def _dismiss(self, hired: WorkerHandle, retry: bool) -> None:
         """Kills a worker (its successor is hired next) and decides on the request it had."""
         self._workers.remove(hired)
         hired.kill()

@@ -5,11 +5,9 @@ A verifier takes the gold answer and the response and returns a `Grade`. To add 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from drift.errors import UserError
 from drift.problems.problem import VERIFIER_NAMES, VerifierName
-from drift.protocol.trajectory import Verdict
 from drift.verification import expressions
 from drift.verification.answers import (
     MAX_PARSED_CHARACTERS,
@@ -18,32 +16,13 @@ from drift.verification.answers import (
     fold_text,
     fold_words,
     is_words,
-    read_choice,
     read_number,
     read_only_number,
     stated_words,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """What a verifier says of one response.
-
-    Attributes:
-        verdict: `correct`, `wrong`, `unparsable` (no answer could be read) or `timeout` (the verifier was killed).
-        answer: the normalised answer, None exactly when the verdict is `unparsable` or `timeout`.
-    """
-
-    verdict: Verdict
-    answer: str | None
-
-
-UNPARSABLE = Grade("unparsable", None)
-TIMEOUT = Grade("timeout", None)
-
-
-def _judge(correct: bool, answer: str) -> Grade:
-    return Grade("correct" if correct else "wrong", answer)
+from drift.verification.choices import read_choice
+from drift.verification.grade import UNPARSABLE, Grade, judge
+from drift.verification.tolerance import verify_bool, verify_float, verify_integer, verify_list
 
 
 def verify_math(gold: str, response: str) -> Grade:
@@ -62,7 +41,7 @@ def verify_math(gold: str, response: str) -> Grade:
     text = response if explicit is None else explicit
     if expressions.is_clock(gold):
         answer = expressions.read_clock(text) or fold_text(explicit or "")
-        return _judge(answer == expressions.read_clock(gold), answer) if answer else UNPARSABLE
+        return judge(answer == expressions.read_clock(gold), answer) if answer else UNPARSABLE
     if explicit is not None and expressions.is_clock(explicit):
         return Grade("wrong", expressions.read_clock(explicit))
     stated = stated_words(response) if explicit is None else explicit
@@ -82,7 +61,7 @@ def _judge_expression(gold: str, text: str, is_explicit: bool) -> Grade:
     if expressions.is_bare_calculation(parsed) and not expressions.is_bare_calculation(parsed_gold):
         return UNPARSABLE
     answer = text if is_explicit else str(parsed[-1])
-    return _judge(expressions.equal(parsed_gold, parsed), expressions.canonical(parsed, answer))
+    return judge(expressions.equal(parsed_gold, parsed), expressions.canonical(parsed, answer))
 
 
 def verify_numeric(gold: str, response: str) -> Grade:
@@ -96,7 +75,7 @@ def verify_numeric(gold: str, response: str) -> Grade:
         raise UserError(f"The gold answer {gold[:80]!r} is not one number.")
     explicit = extract_answer(response)
     number = read_number(response if explicit is None else explicit)
-    return UNPARSABLE if number is None else _judge(number == gold_number, str(number))
+    return UNPARSABLE if number is None else judge(number == gold_number, str(number))
 
 
 def verify_choice(gold: str, response: str) -> Grade:
@@ -111,7 +90,7 @@ def verify_choice(gold: str, response: str) -> Grade:
     explicit = extract_answer(response)
     text = response[-MAX_RESPONSE_CHARACTERS:] if explicit is None else explicit
     letter = read_choice(text, explicit is not None)
-    return UNPARSABLE if letter is None else _judge(letter == gold_letter, letter)
+    return UNPARSABLE if letter is None else judge(letter == gold_letter, letter)
 
 
 def verify_exact(gold: str, response: str) -> Grade:
@@ -125,7 +104,7 @@ def verify_exact(gold: str, response: str) -> Grade:
         raise UserError("The gold answer is empty.")
     explicit = extract_answer(response)
     words = fold_text(response[-MAX_RESPONSE_CHARACTERS:] if explicit is None else explicit)
-    return _judge(words == gold_words, words) if words else UNPARSABLE
+    return judge(words == gold_words, words) if words else UNPARSABLE
 
 
 VERIFIERS: dict[VerifierName, Callable[[str, str], Grade]] = {
@@ -133,6 +112,10 @@ VERIFIERS: dict[VerifierName, Callable[[str, str], Grade]] = {
     "numeric": verify_numeric,
     "choice": verify_choice,
     "exact": verify_exact,
+    "integer": verify_integer,
+    "float": verify_float,
+    "list": verify_list,
+    "bool": verify_bool,
 }
 
 

@@ -1,25 +1,25 @@
 """A worker process: runs the calls that come through its pipe, one at a time, until the pipe closes."""
 
 import signal
-import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from drift.errors import UserError
+from drift.verification.memory import limit_address_space
 from drift.verification.verifiers import grade
 
-# Address space a worker may use: sympy needs a tenth of it; a tower of powers would take the machine's.
-MEMORY_LIMIT_BYTES = 4 * 2**30
 # The parent kills an overdue worker. One that has lost its parent ends itself this much later.
 ORPHAN_GRACE_SECONDS = 2
 
 READY = "ready"
+OUT_OF_MEMORY = "out of memory"
 
 
 def serve(connection: Connection, timeout_seconds: float) -> None:
     """Announces `READY` once everything is imported, then answers `(function, arguments)` with the result.
 
-    A `UserError` is sent back as the answer; any other exception ends the process, which the pool sees.
+    A `UserError` is sent back as the answer, `OUT_OF_MEMORY` for a `MemoryError`; any other exception ends the process,
+    which the pool sees.
 
     Args:
         connection: the worker's end of its pipe; its end of file means that the parent is gone.
@@ -27,7 +27,7 @@ def serve(connection: Connection, timeout_seconds: float) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the pipe
     grade("math", "1/2", "0.5")  # imports Math-Verify and sympy, and compiles their patterns
-    _limit_memory()
+    limit_address_space()
     try:
         connection.send(READY)
         while True:
@@ -44,15 +44,7 @@ def _answer(request: tuple[Callable[..., object], tuple[object, ...]], timeout_s
         return function(*arguments)
     except UserError as error:
         return error
+    except MemoryError:
+        return OUT_OF_MEMORY
     finally:
         signal.alarm(0)
-
-
-def _limit_memory() -> None:
-    if sys.platform != "linux":  # elsewhere RLIMIT_AS is ignored or counts otherwise
-        return
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_LIMIT_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
