@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -20,6 +22,8 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     """Prints one line for each stage that ran, the results if there are any, and the next step."""
     console = Console()
     outputs = pipeline.all_outputs()
+    if "rollout_summary" in outputs:
+        console.print(_rollout_table(catalog.load("rollout_summary")))
     for name, sentence in _SENTENCES.items():
         if name in outputs:
             console.print(escape(sentence(catalog.load(name))), highlight=False)
@@ -37,12 +41,14 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
             break
 
 
-def _rollout_sentence(summary: Summary) -> str:
-    return (
-        f"rollout: {summary['trajectories']} trajectories of {summary['problems']} problems, "
-        f"{summary['success_rate']:.0%} solved ({', '.join(map(str, summary['solved_by_turn']))} by turn), "
-        f"{summary['cut_share']:.0%} of the responses cut at the token limit."
-    )
+def _rollout_table(summary: Summary) -> Table:
+    """The rollout in a few rows; text of the model is data, not markup."""
+    from drift.rollout.summary import summary_rows
+
+    table = Table(title="rollout", title_justify="left", show_header=False, box=None, pad_edge=False)
+    for name, sentence in summary_rows(summary):
+        table.add_row(Text(name, style="bold"), Text(sentence))
+    return table
 
 
 def _weighting_sentence(summary: Summary) -> str:
@@ -65,7 +71,6 @@ def _training_sentence(log: Any) -> str:  # noqa: ANN401
 
 
 _SENTENCES: dict[str, Callable[[Any], str]] = {
-    "rollout_summary": _rollout_sentence,
     "weighting_summary": _weighting_sentence,
     "training_log": _training_sentence,
 }
