@@ -77,30 +77,15 @@ def test_a_hanging_grade_times_out_and_the_others_are_graded(pool) -> None:
     assert hanging.result(timeout=30) == TIMEOUT
 
 
-@pytest.mark.parametrize(
-    "response",
-    [
-        r"\boxed{" + "(" * 900 + "1" + ")" * 900 + "}",
-        "9" * 100_000,
-        "$" * 100_000,
-        r"\boxed{" * 10_000,
-        r"\boxed{2^{10^6}}",
-    ],
-    ids=["parentheses", "digits", "dollars", "boxes", "power"],
-)
-def test_hostile_input_is_never_correct_and_harms_nobody(pool, response: str) -> None:
-    assert pool.submit("math", "29", response).result(timeout=30).verdict in ("wrong", "unparsable", "timeout")
-    assert pool.submit("math", "29", "29").result(timeout=30) == CORRECT
-
-
-def test_killing_workers_loses_nothing(pool) -> None:
-    futures = [pool.submit("math", "29", rf"\boxed{{(x+{i})^{{9}}}}") for i in range(60)]
-    futures[5].result(timeout=30)
-    victims = pids(pool)
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
-    assert [future.result(timeout=30).verdict for future in futures] == ["wrong"] * 60
-    assert not any(is_alive(pid) for pid in victims)
+def test_killing_workers_loses_nothing() -> None:
+    with VerifierPool(num_workers=2, timeout_seconds=60) as pool:
+        futures = [pool.submit("math", "29", rf"\boxed{{(x+{i})^{{9}}}}") for i in range(60)]
+        futures[5].result(timeout=30)
+        victims = pids(pool)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        assert [future.result(timeout=30).verdict for future in futures] == ["wrong"] * 60
+        assert not any(is_alive(pid) for pid in victims)
 
 
 def test_a_call_that_kills_its_worker_twice_is_given_up(pool) -> None:
@@ -124,13 +109,6 @@ def test_a_call_whose_worker_dies_once_is_repeated(pool, tmp_path) -> None:
     request = Request(exec, (script,), TIMEOUT)
     assert pool._submit(request).result(timeout=30) is None
     assert request.num_attempts == 2
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the memory of workers is limited on Linux only")
-def test_a_worker_cannot_take_the_memory_of_the_machine() -> None:
-    code = "from drift.verification.memory import limit_address_space; limit_address_space(); bytearray(8 * 2**30)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1 and "MemoryError" in done.stderr
 
 
 def test_a_cancelled_request_is_not_graded(pool) -> None:

@@ -44,7 +44,7 @@ def extract_answer(response: str) -> str | None:
         `\boxed{…}` or `\fbox{…}`, stripped; None when there is neither.
     """
     text = response[-MAX_RESPONSE_CHARACTERS:]
-    tagged = _TAGGED.findall(text)
+    tagged = _TAGGED.findall(text) if "</" in text else []  # the pattern is slow where there is nothing to find
     if not tagged:
         return _last_box(text)
     boxed = _last_box(tagged[-1])

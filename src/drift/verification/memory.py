@@ -19,7 +19,7 @@ _IS_LINUX = sys.platform == "linux"
 
 def resident_bytes(pid: int | None) -> int:
     """Memory a process holds; 0 where that cannot be told or the process is gone."""
-    return _bytes(f"/proc/{pid}/statm", field=1)
+    return 0 if pid is None else _bytes(f"/proc/{pid}/statm", field=1)
 
 
 def limit_address_space() -> None:
