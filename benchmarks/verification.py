@@ -6,8 +6,8 @@ The file has a `solution` per line whose last `\boxed{}` is the answer. Prints, 
 `benchmarks/verification.json`:
 
 * pairs per second on distinct pairs (each distinct answer boxed), in one process as the naive version and through the
-  pool with one and two workers; on repeated pairs, which the pool's cache answers; and the same where each answer stands
-  at the end of a response of 4,000 characters;
+  pool with one and two workers; on repeated pairs, which the pool's cache answers; and the same where each answer
+  stands at the end of a response of 4,000 characters;
 * per hostile response the verdict, the seconds until it came, and the peak memory of the workers beyond what they hold
   before their first call. The timeout is 2 s; a worker that is killed may have exceeded the limit by what it grew
   between two looks.
@@ -105,9 +105,9 @@ def _resident(hired) -> int:
         return 0
 
 
-def hostile_rows() -> list[dict[str, object]]:
+def hostile_rows() -> list[dict[str, str | float]]:
     """Verdict, seconds and memory, each in a fresh worker."""
-    rows = []
+    rows: list[dict[str, str | float]] = []
     with tempfile.TemporaryDirectory() as directory:
         marker = Path(directory) / "marker"
         for name, response in HOSTILE.items():
