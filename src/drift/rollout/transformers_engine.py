@@ -27,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 # Most tokens of one forward pass over new contexts, padding included.
 _PREFILL_TOKENS = 4096
-# New contexts are computed together once they are this share of the batch: a pass over few tokens costs nearly as much.
+# New contexts are held back until they are this share of the batch, because a pass over few tokens costs nearly as much
+# as one over many, but no longer than this.
 _JOINING_SHARE = 1 / 16
+_MOST_TOKENS_HELD_BACK = 8
 _CACHE_SHARE_OF_FREE_MEMORY = 0.7
 
 
@@ -56,6 +58,7 @@ class TransformersEngine:
         self._arrivals: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._waiting: deque[_Request] = deque()
         self._active: dict[int, _Request] = {}  # by slot
+        self._tokens_held_back = 0
         self._closing = False
         self._error: Exception | None = None
 
@@ -118,8 +121,12 @@ class TransformersEngine:
     def _join(self) -> None:
         """Computes the contexts of waiting requests, as far as there are slots, and draws their first tokens."""
         joining = min(len(self._waiting), self._slots.num_free)
-        if self._active and joining < _JOINING_SHARE * len(self._active):
+        if not joining:
             return
+        if joining < _JOINING_SHARE * len(self._active) and self._tokens_held_back < _MOST_TOKENS_HELD_BACK:
+            self._tokens_held_back += 1
+            return
+        self._tokens_held_back = 0
         while self._waiting and self._slots.num_free:
             placed: list[_Request] = []
             for request in list(self._waiting):
@@ -201,18 +208,19 @@ async def start_transformers(
     threads_before = torch.get_num_threads()
     if parameters.cpu_threads is not None:
         torch.set_num_threads(parameters.cpu_threads)
-    engine = await asyncio.to_thread(
-        _load, model_path, parameters.max_sequences, dtype, max_context_tokens, seed, trust_remote_code
-    )
-    thread = threading.Thread(target=engine.run, name="drift-transformers-engine", daemon=True)
-    thread.start()
     try:
-        yield engine
+        engine = await asyncio.to_thread(
+            _load, model_path, parameters.max_sequences, dtype, max_context_tokens, seed, trust_remote_code
+        )
+        thread = threading.Thread(target=engine.run, name="drift-transformers-engine", daemon=True)
+        thread.start()
+        try:
+            yield engine
+        finally:
+            engine.close()
+            await asyncio.to_thread(thread.join)
     finally:
-        engine.close()
-        await asyncio.to_thread(thread.join)
         torch.set_num_threads(threads_before)
-        del engine, thread
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
