@@ -11,6 +11,7 @@ from typing import Any
 from drift.errors import UserError
 
 NOTE = "drift.json"
+ADAPTER = "adapter"
 _MODEL_SUFFIXES = {".safetensors", ".json", ".txt", ".model", ".jinja", ".py", ".tiktoken"}
 
 
@@ -36,6 +37,11 @@ class ModelDirectory:
         """Name of the content."""
         return str(self.provenance["fingerprint"])
 
+    @property
+    def adapter(self) -> Path | None:
+        """The LoRA adapter that belongs to the policy, in a directory inside; None when there is none."""
+        return self.path / ADAPTER if (self.path / ADAPTER).is_dir() else None
+
     def is_at(self, path: Path) -> bool:
         """Whether the same policy already lies at `path`, whole."""
         if not (path / NOTE).is_file() or json.loads((path / NOTE).read_text()) != self.provenance:
@@ -44,21 +50,32 @@ class ModelDirectory:
 
     def write_to(self, path: Path) -> None:
         """Fills an empty directory: files are hard-linked where the file system allows, copied elsewhere."""
-        path.mkdir(parents=True)
-        for file in model_files(self.path):
-            link_or_copy(file, path / file.name)
+        link_model_files(self.path, path)
         (path / NOTE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def model_files(directory: Path) -> Iterator[Path]:
-    """The files of a model directory that belong to the model, without notes and other formats of the weights."""
+    """The files of a model directory that belong to the model, without notes and other formats of the weights.
+
+    Those of an adapter inside come last.
+    """
     for file in sorted(directory.iterdir()):
         if file.is_file() and file.suffix in _MODEL_SUFFIXES and file.name != NOTE:
             yield file
+    if directory.name != ADAPTER and (directory / ADAPTER).is_dir():
+        yield from model_files(directory / ADAPTER)
+
+
+def link_model_files(source: Path, target: Path) -> None:
+    """Gives the files of a model a second name in a new directory."""
+    for file in model_files(source):
+        name = target / file.relative_to(source)
+        name.parent.mkdir(parents=True, exist_ok=True)
+        link_or_copy(file, name)
 
 
 def _names_and_sizes(directory: Path) -> list[tuple[str, int]]:
-    return [(file.name, file.stat().st_size) for file in model_files(directory)]
+    return [(str(file.relative_to(directory)), file.stat().st_size) for file in model_files(directory)]
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -67,6 +84,23 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def check_adapter_directory(directory: Path) -> None:
+    """Refuses a directory that is not a LoRA adapter as peft saves one.
+
+    Raises:
+        UserError: when its configuration or weights are missing, or it is another kind of adapter.
+    """
+    config = directory / "adapter_config.json"
+    if not config.is_file() or not (directory / "adapter_model.safetensors").is_file():
+        raise UserError(
+            f"model.adapter: {directory.resolve()} is not a LoRA adapter (adapter_config.json and "
+            "adapter_model.safetensors): name a directory that peft's save_pretrained has written."
+        )
+    kind = json.loads(config.read_text()).get("peft_type")
+    if kind != "LORA":
+        raise UserError(f"model.adapter: {directory.resolve()} is a {kind} adapter; only LORA can be used.")
 
 
 def check_model_directory(directory: Path) -> None:

@@ -42,6 +42,9 @@ class ModelParameters(Parameters):
 
     path: str = Field(min_length=1)
     """A local Hugging Face directory, a Hub id such as `Qwen/Qwen2.5-3B-Instruct`, or `bundled:…`, a packaged one."""
+    adapter: str | None = Field(default=None, min_length=1)
+    """Directory of a LoRA adapter that belongs to the policy: sampling serves it beside the model, training starts
+    from both merged."""
     dtype: FloatType = "bfloat16"
     """Number format the policy is sampled in and the checkpoint is stored in."""
     trust_remote_code: bool = False

@@ -36,6 +36,7 @@ def start_engine(
         "max_context_tokens": max_context_tokens,
         "seed": seed,
         "trust_remote_code": rollout.model.trust_remote_code,
+        "adapter": rollout.policy.adapter,
     }
     if kind == "transformers":
         return start_transformers(rollout.policy.path, parameters, **settings)

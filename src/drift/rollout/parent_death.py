@@ -1,7 +1,8 @@
-"""An engine process ends when the program that started it is gone.
+"""An engine process ends when the program that started it ends, and not before.
 
-vLLM's engine runs in a process of its own, and survives when its parent is killed with SIGKILL: it would keep its
-memory, or the GPU, for ever. vLLM calls `die_with_parent` in each of its processes, through the entry point
+vLLM's engine runs in processes of its own. They would survive when their parent is killed with SIGKILL, and keep their
+memory, or the GPU, for ever; and Ctrl-C, which a terminal sends to all of them, would make each die with a traceback
+while the program still counts on it. vLLM calls `die_with_parent` in each of its processes, through the entry point
 `vllm.general_plugins` of this package; it does nothing in engines that other programs start.
 """
 
@@ -15,9 +16,10 @@ _POLL_SECONDS = 0.5
 
 
 def die_with_parent() -> None:
-    """Watches the parent from a thread, if this process is an engine that `drift` has started."""
+    """Watches the parent from a thread and leaves Ctrl-C to it, if this process is an engine `drift` has started."""
     program = int(os.environ.get(PARENT_VARIABLE, "0"))
     if program and program != os.getpid():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(program,), name="parent-death", daemon=True).start()
 
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint, fingerprint
-from drift.model_directory import ModelDirectory, check_model_directory, model_files
+from drift.model_directory import (
+    ADAPTER,
+    ModelDirectory,
+    check_adapter_directory,
+    check_model_directory,
+    link_model_files,
+    model_files,
+)
 from drift.parameters import ModelParameters
 from drift.shards import replace_durably
 
@@ -34,8 +41,25 @@ def prepare_reference_model(model: ModelParameters, working_directory: Path) -> 
     """
     directory = _locate(model, working_directory)
     check_model_directory(directory)
-    content = files_fingerprint(model_files(directory))
-    return ModelDirectory(directory, {"path": model.path, "fingerprint": content})
+    provenance = {"path": model.path}
+    if model.adapter is not None:
+        provenance["adapter"] = model.adapter
+        directory = _with_adapter(directory, Path(model.adapter).expanduser(), working_directory)
+    return ModelDirectory(directory, {**provenance, "fingerprint": files_fingerprint(model_files(directory))})
+
+
+def _with_adapter(directory: Path, adapter: Path, working_directory: Path) -> Path:
+    """A directory that holds the model and, inside, its adapter; nothing is copied where files can be linked."""
+    check_adapter_directory(adapter)
+    files = [*model_files(directory), *model_files(adapter)]
+    target = working_directory / "models" / fingerprint({"with adapter": files_fingerprint(files)})
+    if not target.is_dir():
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        link_model_files(directory, partial)
+        link_model_files(adapter, partial / ADAPTER)
+        replace_durably(partial, target)
+    return target
 
 
 def _locate(model: ModelParameters, working_directory: Path) -> Path:

@@ -122,7 +122,7 @@ class _Session:
                             with costs.time("writing"):
                                 await loop.run_in_executor(writing, writer.add, problems)
                             tally.finished_problems += len(problems)
-            costs.grades += verifiers.num_graded
+            costs.grades += verifiers.num_graded + verifiers.num_cached
             costs.cached_grades += verifiers.num_cached
 
     def _tally(self) -> Tally:

@@ -5,11 +5,13 @@ exact tokens that are in the cache. vLLM is imported when the engine starts, not
 """
 
 import itertools
+import json
+import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from drift.errors import UserError
 from drift.parameters import EngineParameters, FloatType
@@ -18,6 +20,7 @@ from drift.rollout.parent_death import PARENT_VARIABLE
 from drift.rollout.vllm_settings import engine_arguments, set_environment
 
 if TYPE_CHECKING:
+    from vllm.lora.request import LoRARequest
     from vllm.v1.engine.async_llm import AsyncLLM
 
 # Conversations that wait for their verdict leave room in the engine, which others fill.
@@ -31,8 +34,9 @@ class VllmEngine:
         max_in_flight: how many conversations keep it full without pushing each other out of its cache.
     """
 
-    def __init__(self, llm: "AsyncLLM") -> None:
+    def __init__(self, llm: "AsyncLLM", adapter: Path | None) -> None:
         self._llm = llm
+        self._adapter = _lora_request(adapter)
         self._request_numbers = itertools.count()
         self.max_in_flight = _max_in_flight(llm)
 
@@ -61,7 +65,7 @@ class VllmEngine:
         number = str(next(self._request_numbers))
         final: Any = None
         try:
-            async for output in self._llm.generate(prompt, parameters, number):
+            async for output in self._llm.generate(prompt, parameters, number, lora_request=self._adapter):
                 final = output
         except EngineDeadError as error:
             raise UserError(
@@ -86,6 +90,7 @@ async def start_vllm(
     seed: int,
     trust_remote_code: bool,
     seed_per_request: bool = False,
+    adapter: Path | None = None,
 ) -> AsyncIterator[VllmEngine]:
     """Starts an engine for one policy and stops it, whatever happens inside.
 
@@ -97,22 +102,26 @@ async def start_vllm(
         seed: of the engine's random numbers; every request draws its own from them.
         trust_remote_code: whether code beside the model may run.
         seed_per_request: whether requests bring seeds of their own.
+        adapter: directory of a LoRA adapter that is served with the model.
 
     Raises:
         UserError: when vLLM is not installed, refuses the settings, or cannot start.
     """
     set_environment(parameters)
+    # It writes the traceback of what it raises as well.
+    logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
     arguments = engine_arguments(parameters, max_context_tokens, seed_per_request)
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     llm = _launch(
         **arguments,
+        **_lora_arguments(adapter),
         model=str(model_path),
         dtype=dtype,
         seed=seed % 2**31,
         trust_remote_code=trust_remote_code,
     )
     try:
-        yield VllmEngine(llm)
+        yield VllmEngine(llm, adapter)
     finally:
         llm.shutdown()
         # Its destructor would shut down once more, and fail if that is when the interpreter ends.
@@ -150,3 +159,22 @@ def _max_in_flight(llm: "AsyncLLM") -> int:
     cached_tokens = (config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size
     held = 2 * cached_tokens // config.model_config.max_model_len
     return max(1, min(int(_ADMITTED_BEYOND_RUNNING * running), held))
+
+
+def _lora_arguments(adapter: Path | None) -> dict[str, Any]:
+    """The engine arguments that make room for one adapter of its rank."""
+    if adapter is None:
+        return {}
+    from vllm.config.lora import MaxLoRARanks
+
+    rank = json.loads((adapter / "adapter_config.json").read_text())["r"]
+    ranks = get_args(MaxLoRARanks)
+    if rank > max(ranks):
+        raise UserError(f"model.adapter: vLLM serves LoRA adapters up to rank {max(ranks)}, this one has rank {rank}.")
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": min(size for size in ranks if size >= rank)}
+
+
+def _lora_request(adapter: Path | None) -> "LoRARequest | None":
+    from vllm.lora.request import LoRARequest
+
+    return None if adapter is None else LoRARequest(adapter.name, 1, str(adapter))

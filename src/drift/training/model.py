@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from drift.adapters import merged
 from drift.errors import UserError
 from drift.model_directory import model_files
 from drift.training.examples import Example
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 _LOGIT_TOLERANCE = 1e-3
 
 
-def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> "PreTrainedModel":
-    """Loads a policy in float32, with dropout off.
+def load_policy(
+    path: Path, device: "torch.device", trust_remote_code: bool, adapter: Path | None = None
+) -> "PreTrainedModel":
+    """Loads a policy in float32, with dropout off; an adapter that belongs to it is merged into its weights.
 
     Raises:
         UserError: when the model does something to its logits that `target_nll` would miss.
@@ -35,6 +38,8 @@ def load_policy(path: Path, device: "torch.device", trust_remote_code: bool) -> 
         # benchmarks/attention.py: on a CPU the plain form is the faster one for short sequences.
         attn_implementation="eager" if device.type == "cpu" else "sdpa",
     )
+    if adapter is not None:
+        model = merged(model, adapter)
     model = model.to(device).eval()
     probe = torch.arange(2, 10, device=device)[None]
     with torch.no_grad():
@@ -115,5 +120,5 @@ def save_policy(model: "PreTrainedModel", reference: Path, target: Path) -> None
     """
     model.save_pretrained(target)
     for file in model_files(reference):
-        if "safetensors" not in file.name and not (target / file.name).exists():
+        if file.parent == reference and "safetensors" not in file.name and not (target / file.name).exists():
             shutil.copy2(file, target / file.name)

@@ -53,7 +53,7 @@ def train_policy(
     examples = read_examples(weighted_turns)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
-    policy = load_policy(reference.path, device, model.trust_remote_code)
+    policy = load_policy(reference.path, device, model.trust_remote_code, reference.adapter)
     log = train(policy, examples, training, weighting.prune_below, model.dtype, seed)
     checkpoint = _save(policy, reference.path, working_directory)
     del policy
