@@ -89,7 +89,8 @@ class EngineParameters(Parameters):
     kind: Literal["auto", "vllm", "transformers"] = "auto"
     """`vllm`, `transformers` (slower, runs wherever torch does), or `auto`: vLLM where it can be imported."""
     max_sequences: int | None = Field(default=None, ge=1)
-    """Most sequences decoded at the same time; null takes 128 on a CPU and 1,024 on a GPU."""
+    """Most sequences decoded at the same time; null takes 128 on a CPU and 1,024 on a GPU (transformers:
+    fewer where their cache would not fit)."""
     max_batched_tokens: int | None = Field(default=None, ge=1)
     """vLLM: most tokens of one forward pass, prefill included; null takes vLLM's own choice."""
     max_context_tokens: int | None = Field(default=None, ge=1)

@@ -7,7 +7,7 @@ import pytest
 
 from drift.errors import UserError
 from drift.parameters import EngineParameters
-from drift.rollout.engines import choose_engine
+from drift.rollout.engines import choose_engine, context_room
 from drift.rollout.vllm_settings import _gpu_arguments, engine_arguments, usable_cores
 
 pytest.importorskip("vllm")
@@ -57,13 +57,10 @@ def test_what_is_left_open_suits_a_cpu(on_cpu) -> None:
 
 
 def test_what_is_said_is_taken(on_cpu) -> None:
-    said = EngineParameters(
-        max_sequences=7, max_batched_tokens=900, max_context_tokens=300, cpu_cache_gib=3, compile=True
-    )
+    said = EngineParameters(max_sequences=7, max_batched_tokens=900, cpu_cache_gib=3, compile=True)
     arguments = engine_arguments(said, max_context_tokens=200, seed_per_request=False)
     assert arguments["max_num_seqs"] == 7
     assert arguments["max_num_batched_tokens"] == 900
-    assert arguments["max_model_len"] == 300
     assert arguments["kv_cache_memory_bytes"] == 3 * 2**30
     assert arguments["enforce_eager"] is False
 
@@ -81,7 +78,9 @@ def test_with_seeds_prompts_are_prefilled_whole_on_a_cpu(on_cpu) -> None:
 
 def test_too_little_room_for_a_conversation_is_refused() -> None:
     with pytest.raises(UserError, match=r"max_context_tokens is 100, but a conversation can come to 200 tokens"):
-        engine_arguments(EngineParameters(max_context_tokens=100), max_context_tokens=200, seed_per_request=False)
+        context_room(EngineParameters(max_context_tokens=100), 200)
+    assert context_room(EngineParameters(), 200) == 200
+    assert context_room(EngineParameters(max_context_tokens=300), 200) == 300
 
 
 def test_several_copies_need_gpus(on_cpu) -> None:

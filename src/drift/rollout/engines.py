@@ -29,11 +29,14 @@ def start_engine(
         parameters: `rollout.engine`.
         max_context_tokens: longest conversation that will be sampled.
         seed: of the engine's own noise.
+
+    Raises:
+        UserError: when the engine is not there or has no room.
     """
-    kind = choose_engine(parameters)
+    kind, room = choose_engine(parameters), context_room(parameters, max_context_tokens)
     settings: Mapping[str, Any] = {
         "dtype": rollout.model.dtype,
-        "max_context_tokens": max_context_tokens,
+        "max_context_tokens": room,
         "seed": seed,
         "trust_remote_code": rollout.model.trust_remote_code,
         "adapter": rollout.policy.adapter,
@@ -41,6 +44,21 @@ def start_engine(
     if kind == "transformers":
         return start_transformers(rollout.policy.path, parameters, **settings)
     return start_vllm(rollout.policy.path, parameters, **settings, seed_per_request=rollout.seed_per_request)
+
+
+def context_room(parameters: EngineParameters, longest_tokens: int) -> int:
+    """Tokens the engine makes room for in one conversation.
+
+    Raises:
+        UserError: when `rollout.engine.max_context_tokens` is less than a conversation can come to.
+    """
+    room = parameters.max_context_tokens or longest_tokens
+    if room < longest_tokens:
+        raise UserError(
+            f"rollout.engine.max_context_tokens is {room}, but a conversation can come to {longest_tokens} tokens: "
+            "raise it, or leave it out."
+        )
+    return room
 
 
 def choose_engine(parameters: EngineParameters) -> EngineKind:

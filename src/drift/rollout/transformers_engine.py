@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drift.adapters import merged
 from drift.errors import UserError
 from drift.parameters import EngineParameters, FloatType
 from drift.rollout.draws import draw_tokens
@@ -189,6 +190,7 @@ async def start_transformers(
     max_context_tokens: int,
     seed: int,
     trust_remote_code: bool,
+    adapter: Path | None = None,
 ) -> AsyncIterator[TransformersEngine]:
     """Starts an engine for one policy and stops it, whatever happens inside.
 
@@ -199,6 +201,7 @@ async def start_transformers(
         max_context_tokens: longest episode that will be sampled.
         seed: of the engine's own stream, for requests without a seed.
         trust_remote_code: whether code beside the model may run.
+        adapter: directory of a LoRA adapter, which is merged into the model.
 
     Raises:
         UserError: when the model cannot be loaded, is of a kind this engine does not decode, or does not fit.
@@ -210,7 +213,7 @@ async def start_transformers(
         torch.set_num_threads(parameters.cpu_threads)
     try:
         engine = await asyncio.to_thread(
-            _load, model_path, parameters.max_sequences, dtype, max_context_tokens, seed, trust_remote_code
+            _load, model_path, adapter, parameters.max_sequences, dtype, max_context_tokens, seed, trust_remote_code
         )
         thread = threading.Thread(target=engine.run, name="drift-transformers-engine", daemon=True)
         thread.start()
@@ -227,6 +230,7 @@ async def start_transformers(
 
 def _load(
     model_path: Path,
+    adapter: Path | None,
     max_sequences: int | None,
     dtype: FloatType,
     max_context_tokens: int,
@@ -243,7 +247,7 @@ def _load(
         model = AutoModelForCausalLM.from_pretrained(
             model_path, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
         )
-        model = model.to(kind).eval()
+        model = (model if adapter is None else merged(model, adapter)).to(kind).eval()
         with torch.inference_mode():
             token_bytes = cache_bytes_per_token(model, max_context_tokens)
             num_slots = max_sequences or _slots_that_fit(kind, token_bytes * max_context_tokens)

@@ -58,6 +58,7 @@ class VllmEngine:
             max_tokens=sampling.max_new_tokens,
             stop_token_ids=sorted(sampling.stop_ids),
             seed=seed,
+            ignore_eos=True,  # the stop ids say it all; vLLM would add the end of sequence of the model's configuration
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

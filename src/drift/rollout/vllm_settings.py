@@ -48,15 +48,9 @@ def engine_arguments(parameters: EngineParameters, max_context_tokens: int, seed
     import torch
     from vllm.platforms import current_platform
 
-    context = parameters.max_context_tokens or max_context_tokens
-    if context < max_context_tokens:
-        raise UserError(
-            f"rollout.engine.max_context_tokens is {context}, but a conversation can come to {max_context_tokens} "
-            "tokens: raise it, or leave it out."
-        )
     if current_platform.is_cpu():
-        return _cpu_arguments(parameters, context, seed_per_request)
-    return _gpu_arguments(parameters, context, torch.cuda.device_count())
+        return _cpu_arguments(parameters, max_context_tokens, seed_per_request)
+    return _gpu_arguments(parameters, max_context_tokens, torch.cuda.device_count())
 
 
 def _gpu_arguments(parameters: EngineParameters, context: int, num_gpus: int) -> dict[str, Any]:
