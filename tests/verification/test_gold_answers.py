@@ -1,6 +1,6 @@
 """The gold answers of MATH and MATH-500: right against themselves in every dress, wrong against each other.
 
-All of them boxed, tagged, in a sentence and where only some fit a dress; a fixed eighth in the dresses that fit all, and
+All of them boxed, tagged, in a sentence and in dresses that only some fit; a fixed eighth in those that fit all, and
 of neighbours. `DRIFT_ALL_GOLDS=1` takes all of them everywhere (minutes).
 """
 

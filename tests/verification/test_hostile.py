@@ -38,7 +38,8 @@ def test_hostile_input_gets_a_verdict_in_time_and_harms_nobody(pool, name: str, 
 
 @pytest.mark.parametrize("verifier", ["numeric", "choice", "exact", "integer", "float", "list", "bool"])
 def test_hostile_input_harms_no_other_verifier(pool, verifier: str) -> None:
-    gold = {"choice": "B", "bool": "True", "list": "[29, 2.5]"}.get(verifier, "29")
+    # 30, which some of them say in odd digits, is within 4 % of 29
+    gold = {"choice": "B", "bool": "True", "list": "[29, 2.5]", "float": "77.5"}.get(verifier, "29")
     responses = [text for name, text in HOSTILE.items() if "tower" not in name and "factorial" not in name]
     verdicts = [pool.submit(verifier, gold, response) for response in responses]
     assert {future.result(timeout=120).verdict for future in verdicts} <= {"wrong", "unparsable", "timeout"}
