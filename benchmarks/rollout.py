@@ -2,13 +2,14 @@
 
     python benchmarks/rollout.py [ROUNDS]
 
-One engine, one model, the same problems, in turn:
+One model, the same problems and engine settings, in turn:
 (a) lock-step: all trajectories of a batch of problems, one blocking generation a turn, prompts rendered as text;
 (b) ours: every trajectory by itself, tokens in and tokens out;
-(c) the ceiling: as many responses of the same lengths as (b) drew, single-turn, at full concurrency;
-(d) ours, with a seed of its own for every response, on an engine set up for it.
-Two mixes of lengths: `short` responses (24 new tokens, nearly half of them cut) and `long` ones (160, most of them end
-by themselves, at very different lengths). Medians over the rounds; written to `benchmarks/rollout.json`.
+(c) the ceiling: as many responses of the same lengths as (b) drew, single-turn, at full concurrency.
+Responses are `short` (24 new tokens, nearly half of them cut) or `long` (160, most of them end by themselves, at very
+different lengths). `step_milliseconds` says how long one decoding step takes by the number of sequences in it: where it
+hardly grows (a GPU, few sequences on a CPU), waiting for the slowest is dear; where it grows with every sequence (many
+on a CPU), it is cheap. Medians over the rounds; written to `benchmarks/rollout.json`.
 """
 
 import asyncio
@@ -38,10 +39,10 @@ from drift.verification.pool import VerifierPool
 
 RESULT = Path(__file__).with_suffix(".json")
 N, MAX_TURNS, TEMPERATURE = 8, 5, 0.8
-# Problems and new tokens of each mix.
-MIXES = {"short": (48, 24), "long": (24, 160)}
+# Problems, new tokens and sequences decoded at once.
+MIXES = {"short, 32": (16, 24, 32), "long, 32": (12, 160, 32), "long, 8": (4, 160, 8)}
+STEP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 PROTOCOL = ProtocolParameters(max_turns=MAX_TURNS)
-PARAMETERS = EngineParameters(cpu_cache_gib=4)
 
 
 async def ours(
@@ -50,11 +51,10 @@ async def ours(
     verifiers: VerifierPool,
     problems: Sequence[Problem],
     sampling: Sampling,
-    seed: int | None = None,
 ) -> tuple[Costs, list[Trajectory]]:
-    """(b) and (d)."""
+    """(b)."""
     costs = Costs()
-    conversation = Conversation(engine, chat, verifiers, sampling, MAX_TURNS, seed, costs)
+    conversation = Conversation(engine, chat, verifiers, sampling, MAX_TURNS, costs=costs)
     trajectories = []
     with costs.time("sampling"):
         async with aclosing(run_problems(conversation, problems, N, lambda _: None)) as runs:
@@ -64,11 +64,16 @@ async def ours(
 
 
 async def lock_step(
-    engine: VllmEngine, chat: ChatFormat, verifiers: VerifierPool, problems: Sequence[Problem], sampling: Sampling
+    engine: VllmEngine,
+    chat: ChatFormat,
+    verifiers: VerifierPool,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    sequences: int,
 ) -> Costs:
     """(a): a batch is as large as the engine decodes at once; a turn begins when all have finished the one before."""
     costs = Costs()
-    problems_at_once = max(1, 128 // N)
+    problems_at_once = sequences // N
     with costs.time("sampling"):
         for first in range(0, len(problems), problems_at_once):
             batch = problems[first : first + problems_at_once]
@@ -121,83 +126,108 @@ async def ceiling(engine: VllmEngine, chat: ChatFormat, problems: Sequence[Probl
 
 
 def figures(costs: Costs, num_trajectories: int) -> dict[str, float]:
-    """What is compared."""
+    """What is compared; computed tokens are those sampled and those of contexts that no cache held."""
+    prefilled = costs.context_tokens - costs.cached_tokens
     return {
         "trajectories_per_second": num_trajectories / costs.sampling_seconds,
         "tokens_per_second": costs.response_tokens / costs.sampling_seconds,
-        "prefill_tokens_computed": costs.context_tokens - costs.cached_tokens,
+        "computed_tokens_per_second": (costs.response_tokens + prefilled) / costs.sampling_seconds,
+        "prefill_tokens_computed": prefilled,
         "response_tokens": costs.response_tokens,
         "seconds": costs.sampling_seconds,
     }
 
 
-async def measure(model: Path, seeded: bool, rounds: int) -> dict[str, dict[str, list[dict[str, float]]]]:
-    """Every mix and every way, in turn; the engine forgets its cache in between."""
-    chat = chat_format_of(model, PROTOCOL)
-    of_mix = {
-        name: (
-            load_problems(ArithmeticSource(source="arithmetic", limit=num_problems), "train", 0),
-            Sampling(TEMPERATURE, 1.0, max_new_tokens, chat.stop_ids),
-        )
-        for name, (num_problems, max_new_tokens) in MIXES.items()
-    }
-    longest = max(longest_episode_tokens(64, chat, MAX_TURNS, tokens) for _, tokens in MIXES.values())
-    found: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in MIXES}
-    settings: dict[str, Any] = {"dtype": "bfloat16", "max_context_tokens": longest, "seed": 0}
-    with start_verifiers() as verifiers:
-        async with start_vllm(
-            model, PARAMETERS, **settings, trust_remote_code=False, seed_per_request=seeded
-        ) as engine:
-            for number in range(-1, rounds):  # the first round warms up
-                for name, (problems, sampling) in of_mix.items():
-                    if number < 0:
-                        await ours(engine, chat, verifiers, problems[:4], sampling)
-                        continue
+async def step_milliseconds(engine: VllmEngine, prompt_ids: list[int]) -> dict[int, float]:
+    """How long a decoding step takes with so many sequences in it: the time of 33 tokens each, less that of one."""
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
 
-                    async def add(way: str, costs: Costs, name: str = name, count: int = len(problems) * N) -> None:
-                        found[name].setdefault(way, []).append(figures(costs, count))
-                        print(
-                            name, way, {key: round(value, 1) for key, value in found[name][way][-1].items()}, flush=True
-                        )
-                        await engine._llm.reset_prefix_cache()
+    async def seconds(num_sequences: int, num_tokens: int) -> float:
+        async def respond(number: int) -> None:
+            parameters = SamplingParams(temperature=1.0, max_tokens=num_tokens, ignore_eos=True, detokenize=False)
+            name = f"step-{time.perf_counter()}-{number}"
+            async for _ in engine._llm.generate(TokensPrompt(prompt_token_ids=prompt_ids), parameters, name):
+                pass
 
-                    if seeded:
-                        await add("d", (await ours(engine, chat, verifiers, problems, sampling, seed=number))[0])
-                        continue
-                    costs, trajectories = await ours(engine, chat, verifiers, problems, sampling)
-                    await add("b", costs)
-                    lengths = [turn.end - turn.start for trajectory in trajectories for turn in trajectory.turns]
-                    await add("a", await lock_step(engine, chat, verifiers, problems, sampling))
-                    await add("c", await ceiling(engine, chat, problems, lengths))
+        started = time.perf_counter()
+        await asyncio.gather(*(respond(number) for number in range(num_sequences)))
+        return time.perf_counter() - started
+
+    found = {}
+    for size in STEP_SIZES:
+        runs = [(await seconds(size, 33) - await seconds(size, 1)) / 32 for _ in range(3)]
+        found[size] = round(1000 * statistics.median(runs), 1)
     return found
 
 
+async def compare(
+    engine: VllmEngine, chat: ChatFormat, verifiers: VerifierPool, mix: str, problems: Sequence[Problem]
+) -> dict[str, dict[str, float]]:
+    """One round: (b), (a) and (c); the engine forgets its cache in between."""
+    _, max_new_tokens, sequences = MIXES[mix]
+    sampling = Sampling(TEMPERATURE, 1.0, max_new_tokens, chat.stop_ids)
+    b, trajectories = await ours(engine, chat, verifiers, problems, sampling)
+    await engine._llm.reset_prefix_cache()
+    a = await lock_step(engine, chat, verifiers, problems, sampling, sequences)
+    await engine._llm.reset_prefix_cache()
+    lengths = [turn.end - turn.start for trajectory in trajectories for turn in trajectory.turns]
+    c = await ceiling(engine, chat, problems, lengths)
+    await engine._llm.reset_prefix_cache()
+    return {way: figures(costs, len(trajectories)) for way, costs in (("a", a), ("b", b), ("c", c))}
+
+
+async def measure(model: Path, rounds: int) -> dict[str, Any]:
+    """Every mix, on an engine of its own."""
+    chat = chat_format_of(model, PROTOCOL)
+    (first,) = load_problems(ArithmeticSource(source="arithmetic", limit=1), "train", 0)
+    result: dict[str, Any] = {}
+    with start_verifiers() as verifiers:
+        for mix, (num_problems, max_new_tokens, sequences) in MIXES.items():
+            problems = load_problems(ArithmeticSource(source="arithmetic", limit=num_problems), "train", 0)
+            context = longest_episode_tokens(64, chat, MAX_TURNS, max_new_tokens)
+            parameters = EngineParameters(max_sequences=sequences, cpu_cache_gib=4)
+            async with start_vllm(
+                model, parameters, dtype="bfloat16", max_context_tokens=context, seed=0, trust_remote_code=False
+            ) as engine:
+                await compare(engine, chat, verifiers, mix, problems[:1])  # warms up
+                runs = []
+                for _ in range(rounds):
+                    runs.append(await compare(engine, chat, verifiers, mix, problems))
+                    print(mix, json.dumps(runs[-1]), flush=True)
+            result[mix] = summary(runs)
+        parameters = EngineParameters(max_sequences=STEP_SIZES[-1], cpu_cache_gib=4)
+        async with start_vllm(
+            model, parameters, dtype="bfloat16", max_context_tokens=256, seed=0, trust_remote_code=False
+        ) as engine:
+            result["step_milliseconds"] = await step_milliseconds(engine, chat.prompt_ids(first))
+    return result
+
+
+def summary(runs: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Medians of each way, and medians of the ratios of each round."""
+    ways = {
+        way: {key: round(statistics.median(run[way][key] for run in runs), 2) for key in runs[0][way]} for way in "abc"
+    }
+
+    def ratio(way: str, other: str, key: str) -> float:
+        return round(statistics.median(run[way][key] / run[other][key] for run in runs), 2)
+
+    return {
+        **ways,
+        "b_to_a": {key: ratio("b", "a", key) for key in ("trajectories_per_second", "tokens_per_second")},
+        "b_to_c": {key: ratio("b", "c", key) for key in ("tokens_per_second", "computed_tokens_per_second")},
+    }
+
+
 def main() -> None:
-    """Prints medians and ratios."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    """Prints and writes medians and ratios."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     with tempfile.TemporaryDirectory() as directory:
         model = prepare_reference_model(ModelParameters(path="bundled:smollm2-135m-instruct"), Path(directory)).path
-        plain = asyncio.run(measure(model, False, rounds))
-        seeded = asyncio.run(measure(model, True, rounds))
-    result: dict[str, Any] = {"command": "python benchmarks/rollout.py", "rounds": rounds}
-    for mix in MIXES:
-        ways = {**plain[mix], **seeded[mix]}
-        medians = {
-            way: {key: round(statistics.median(run[key] for run in runs), 2) for key in runs[0]}
-            for way, runs in sorted(ways.items())
-        }
-        tokens = {way: median["tokens_per_second"] for way, median in medians.items()}
-        trajectories = {way: median["trajectories_per_second"] for way, median in medians.items()}
-        result[mix] = {
-            **medians,
-            "ratios": {
-                "trajectories_per_second_b_to_a": round(trajectories["b"] / trajectories["a"], 2),
-                "tokens_per_second_b_to_a": round(tokens["b"] / tokens["a"], 2),
-                "tokens_per_second_b_to_c": round(tokens["b"] / tokens["c"], 2),
-                "tokens_per_second_d_to_b": round(tokens["d"] / tokens["b"], 2),
-            },
-        }
-        print(mix, json.dumps(result[mix]["ratios"]))
+        result = asyncio.run(measure(model, rounds))
+    result = {"command": "python benchmarks/rollout.py", "rounds": rounds, **result}
+    print(json.dumps(result, indent=2))
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
 

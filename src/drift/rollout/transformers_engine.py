@@ -247,7 +247,9 @@ def _load(
         model = AutoModelForCausalLM.from_pretrained(
             model_path, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
         )
-        model = (model if adapter is None else merged(model, adapter)).to(kind).eval()
+        if adapter is not None:
+            model = merged(model, adapter)
+        model = model.to(kind).eval()
         with torch.inference_mode():
             token_bytes = cache_bytes_per_token(model, max_context_tokens)
             num_slots = max_sequences or _slots_that_fit(kind, token_bytes * max_context_tokens)
