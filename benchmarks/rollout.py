@@ -40,7 +40,7 @@ from drift.verification.pool import VerifierPool
 RESULT = Path(__file__).with_suffix(".json")
 N, MAX_TURNS, TEMPERATURE = 8, 5, 0.8
 # Problems, new tokens and sequences decoded at once.
-MIXES = {"short, 32": (16, 24, 32), "long, 32": (12, 160, 32), "long, 8": (4, 160, 8)}
+MIXES = {"short, 32": (12, 24, 32), "long, 32": (12, 160, 32), "long, 8": (3, 160, 8)}
 STEP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 PROTOCOL = ProtocolParameters(max_turns=MAX_TURNS)
 
@@ -82,12 +82,16 @@ async def lock_step(
                 texts = [render(chat.tokenizer, messages, open_response=True) for _, messages in open_chats]
                 contexts = [tokenize(chat.tokenizer, text) for text in texts]
                 completions = await asyncio.gather(*(engine.generate(ids, sampling) for ids in contexts))
-                still_open = []
-                for (problem, messages), ids, completion in zip(open_chats, contexts, completions, strict=True):
-                    response = chat.text(completion.token_ids)
-                    verdict = verifiers.submit(problem.verifier, problem.answer, response).result().verdict
+                responses = [chat.text(completion.token_ids) for completion in completions]
+                grades = [
+                    verifiers.submit(problem.verifier, problem.answer, response)
+                    for (problem, _), response in zip(open_chats, responses, strict=True)
+                ]
+                for ids, completion in zip(contexts, completions, strict=True):
                     costs.add_turn(len(ids), completion, 0, 0)
-                    if verdict != "correct":
+                still_open = []
+                for (problem, messages), response, grade in zip(open_chats, responses, grades, strict=True):
+                    if grade.result().verdict != "correct":
                         said = {"role": "assistant", "content": response}
                         still_open.append((problem, [*messages, said, {"role": "user", "content": PROTOCOL.feedback}]))
                 open_chats = still_open
@@ -178,28 +182,25 @@ async def compare(
 
 
 async def measure(model: Path, rounds: int) -> dict[str, Any]:
-    """Every mix, on an engine of its own."""
+    """Every mix, on one engine, of which a mix keeps so many sequences in flight."""
     chat = chat_format_of(model, PROTOCOL)
-    (first,) = load_problems(ArithmeticSource(source="arithmetic", limit=1), "train", 0)
+    longest = max(longest_episode_tokens(64, chat, MAX_TURNS, tokens) for _, tokens, _ in MIXES.values())
+    parameters = EngineParameters(max_sequences=STEP_SIZES[-1], cpu_cache_gib=4)
     result: dict[str, Any] = {}
     with start_verifiers() as verifiers:
-        for mix, (num_problems, max_new_tokens, sequences) in MIXES.items():
-            problems = load_problems(ArithmeticSource(source="arithmetic", limit=num_problems), "train", 0)
-            context = longest_episode_tokens(64, chat, MAX_TURNS, max_new_tokens)
-            parameters = EngineParameters(max_sequences=sequences, cpu_cache_gib=4)
-            async with start_vllm(
-                model, parameters, dtype="bfloat16", max_context_tokens=context, seed=0, trust_remote_code=False
-            ) as engine:
+        async with start_vllm(
+            model, parameters, dtype="bfloat16", max_context_tokens=longest, seed=0, trust_remote_code=False
+        ) as engine:
+            for mix, (num_problems, _, sequences) in MIXES.items():
+                problems = load_problems(ArithmeticSource(source="arithmetic", limit=num_problems), "train", 0)
+                engine.max_in_flight = sequences
                 await compare(engine, chat, verifiers, mix, problems[:1])  # warms up
                 runs = []
                 for _ in range(rounds):
                     runs.append(await compare(engine, chat, verifiers, mix, problems))
                     print(mix, json.dumps(runs[-1]), flush=True)
-            result[mix] = summary(runs)
-        parameters = EngineParameters(max_sequences=STEP_SIZES[-1], cpu_cache_gib=4)
-        async with start_vllm(
-            model, parameters, dtype="bfloat16", max_context_tokens=256, seed=0, trust_remote_code=False
-        ) as engine:
+                result[mix] = summary(runs)
+            (first,) = load_problems(ArithmeticSource(source="arithmetic", limit=1), "train", 0)
             result["step_milliseconds"] = await step_milliseconds(engine, chat.prompt_ids(first))
     return result
 

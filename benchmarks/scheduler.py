@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from drift.parameters import ModelParameters, ProtocolParameters, WeightingParam
 from drift.pipelines.weighting.nodes import draw_weights, shape_returns, summarize_weights, weigh_trajectories
 from drift.problems.problem import Problem
 from drift.protocol.chat import chat_format_of
+from drift.rollout.display import Tally
 from drift.rollout.engine import Completion, Sampling
 from drift.rollout.reference import prepare_reference_model
 from drift.rollout.sample import start_verifiers
@@ -68,10 +70,13 @@ async def sample(model: Path, directory: Path, num_trajectories: int) -> dict[st
             verifiers.submit("numeric", "0", str(value)).result()
         started = time.perf_counter()
         conversation = Conversation(InstantEngine(responses), chat, verifiers, sampling, MAX_TURNS)
-        async with aclosing(run_problems(conversation, problems(num_trajectories), N, lambda _: None)) as runs:
-            async for batch in runs:
-                num_turns += sum(trajectory.num_turns for problem in batch for trajectory in problem)
-                writer.add(batch)
+        tally = Tally(num_trajectories // N, N, 0, [0] * MAX_TURNS, 0)
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as writing:
+            async with aclosing(run_problems(conversation, problems(num_trajectories), N, tally.add)) as runs:
+                async for batch in runs:
+                    num_turns += sum(trajectory.num_turns for problem in batch for trajectory in problem)
+                    await loop.run_in_executor(writing, writer.add, batch)
         writer.finish()
         seconds = time.perf_counter() - started
     write_manifest(directory, {"protocol": {"max_turns": MAX_TURNS}})

@@ -1,5 +1,6 @@
 """What happens around a run: paths are anchored, errors become one sentence, and the end says what came out."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -54,6 +55,10 @@ class ProjectHooks:
         for cause in causes:
             if isinstance(cause, UserError):
                 _raise(cause)
+        for cause in causes:
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = cause.filename or "the disk"
+                _raise(UserError(f"There is no room left ({where}): make some and run the same command again."))
         missing = any(isinstance(cause, VersionNotFoundError | FileNotFoundError) for cause in causes)
         if isinstance(error, DatasetError) and missing and self._loading:
             _raise(

@@ -1,5 +1,6 @@
 """A policy on disk: a local Hugging Face directory with a note of where it came from."""
 
+import errno
 import json
 import os
 import shutil
@@ -40,49 +41,44 @@ class ModelDirectory:
     @property
     def adapter(self) -> Path | None:
         """The LoRA adapter that belongs to the policy, in a directory inside; None when there is none."""
-        return self.path / ADAPTER if (self.path / ADAPTER).is_dir() else None
+        return self.path / ADAPTER if "adapter" in self.provenance else None
+
+    def files(self) -> list[Path]:
+        """The files of the model, and those of its adapter."""
+        return [*model_files(self.path), *(model_files(self.adapter) if self.adapter else [])]
 
     def is_at(self, path: Path) -> bool:
         """Whether the same policy already lies at `path`, whole."""
         if not (path / NOTE).is_file() or json.loads((path / NOTE).read_text()) != self.provenance:
             return False
-        return _names_and_sizes(path) == _names_and_sizes(self.path)
+        return _names_and_sizes(ModelDirectory(path, self.provenance)) == _names_and_sizes(self)
 
     def write_to(self, path: Path) -> None:
         """Fills an empty directory: files are hard-linked where the file system allows, copied elsewhere."""
-        link_model_files(self.path, path)
+        for file in self.files():
+            link_or_copy(file, path / file.relative_to(self.path))
         (path / NOTE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def model_files(directory: Path) -> Iterator[Path]:
-    """The files of a model directory that belong to the model, without notes and other formats of the weights.
-
-    Those of an adapter inside come last.
-    """
+    """The files of a model directory that belong to the model, without notes and other formats of the weights."""
     for file in sorted(directory.iterdir()):
         if file.is_file() and file.suffix in _MODEL_SUFFIXES and file.name != NOTE:
             yield file
-    if directory.name != ADAPTER and (directory / ADAPTER).is_dir():
-        yield from model_files(directory / ADAPTER)
 
 
-def link_model_files(source: Path, target: Path) -> None:
-    """Gives the files of a model a second name in a new directory."""
-    for file in model_files(source):
-        name = target / file.relative_to(source)
-        name.parent.mkdir(parents=True, exist_ok=True)
-        link_or_copy(file, name)
-
-
-def _names_and_sizes(directory: Path) -> list[tuple[str, int]]:
-    return [(str(file.relative_to(directory)), file.stat().st_size) for file in model_files(directory)]
+def _names_and_sizes(model: ModelDirectory) -> list[tuple[str, int]]:
+    return [(str(file.relative_to(model.path)), file.stat().st_size) for file in model.files()]
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """A second name for a file without its cost, where the file system has such a thing."""
+    """A second name for a file without its cost, where the file system has such a thing; the target must be new."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS):
+            raise
         shutil.copy2(source, target)
 
 

@@ -87,12 +87,13 @@ class EngineParameters(Parameters):
     """`rollout.engine`: how the sampling engine uses the machine; null lets the machine decide."""
 
     kind: Literal["auto", "vllm", "transformers"] = "auto"
-    """`vllm`, `transformers` (slower, runs wherever torch does), or `auto`: vLLM where it can be imported."""
+    """`vllm`, `transformers` (slower, runs wherever torch does), or `auto`: vLLM where it works."""
     max_sequences: int | None = Field(default=None, ge=1)
     """Most sequences decoded at the same time; null takes 128 on a CPU and 1,024 on a GPU (transformers:
     fewer where their cache would not fit)."""
     max_batched_tokens: int | None = Field(default=None, ge=1)
-    """vLLM: most tokens of one forward pass, prefill included; null takes vLLM's own choice."""
+    """vLLM: most tokens of one forward pass, prefill included; null takes vLLM's own choice on a GPU and, on a CPU,
+    4,096 or one whole conversation."""
     max_context_tokens: int | None = Field(default=None, ge=1)
     """Longest conversation the engine makes room for; null takes the longest that the problems can come to."""
     tensor_parallel_size: int = Field(default=1, ge=1)
@@ -104,7 +105,7 @@ class EngineParameters(Parameters):
     cpu_cache_gib: int | None = Field(default=None, ge=1)
     """vLLM: size of the key-value cache on a CPU, whole GiB; null takes a quarter of the free memory, at most 8."""
     cpu_threads: int | None = Field(default=None, ge=1)
-    """Threads of the engine on a CPU; null takes every core this process may use."""
+    """Threads of the engine on a CPU; null takes every core this process may use (transformers: torch's own choice)."""
     compile: bool | None = None
     """vLLM: whether the model is compiled (CUDA graphs on a GPU); null compiles on a GPU and not on a CPU."""
 

@@ -120,3 +120,21 @@ def test_the_stages_know_nothing_of_kedro():
             for line in file.read_text().splitlines()
             if line.startswith(("import ", "from "))
         }, file
+
+
+def test_a_full_disk_is_one_sentence_wherever_it_is_met():
+    import errno
+
+    from kedro.io.core import DatasetError
+
+    from drift.errors import UserError
+    from drift.hooks import ProjectHooks
+
+    full = OSError(errno.ENOSPC, "No space left on device", "data/04_feature/shard-000003.parquet")
+    try:
+        raise DatasetError("Failed while saving data") from full
+    except DatasetError as error:
+        with pytest.raises(
+            UserError, match=r"no room left \(data/04_feature/shard-000003.parquet\): make some and run"
+        ):
+            ProjectHooks().on_pipeline_error(error=error)

@@ -11,7 +11,7 @@ import pytest
 
 from drift.shards import Shards
 
-PROBLEMS, N, KILLS = 1500, 4, 50
+PROBLEMS, N, KILLS = 4000, 4, 50
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,11 @@ def killed(reference_model, tmp_path_factory) -> tuple[Path, list[list[int]]]:
     return directory, json.loads(done.stdout)
 
 
-def test_every_process_but_the_last_was_killed_and_some_at_work(killed):
+def test_every_process_but_the_last_was_killed_and_many_at_work(killed):
     _, history = killed
     statuses, counts = zip(*history, strict=True)
-    assert statuses[-1] == 0
-    assert set(statuses[:-1]) <= {-signal.SIGKILL, 0}
-    assert statuses.count(-signal.SIGKILL) >= 10
-    assert len(set(counts)) >= 5, "progress was made in many of them"
+    assert statuses == (-signal.SIGKILL,) * KILLS + (0,)
+    assert len(set(counts)) >= 10, "progress was made in many of them"
 
 
 def test_every_trajectory_is_there_once(killed):

@@ -170,7 +170,12 @@ def test_a_slow_consumer_holds_sampling_up(stage):
 
 def test_an_engine_that_fails_ends_the_rollout_and_leaves_nothing_running(stage):
     policy = CountingPolicy(stage, fails_at=4)
-    with pytest.raises(ConnectionError, match="the engine is gone"):
-        run(policy)
-    assert policy.active == 0
-    assert policy.cancelled == len(policy.contexts) - 1 >= 3
+
+    async def fail() -> None:
+        with pytest.raises(ConnectionError, match="the engine is gone"):
+            async for _ in run_problems(conversation_with(policy), PROBLEMS, 3, lambda _: None):
+                pass
+        assert policy.active == 0
+        assert policy.cancelled == len(policy.contexts) - 1 >= 3
+
+    asyncio.run(fail())

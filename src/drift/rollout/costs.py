@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drift.rollout.engine import Completion
 from drift.shards import replace_durably
+from drift.verification.pool import VerifierPool
 
 _FILE = "costs.json"
 
@@ -28,7 +29,7 @@ class Costs:
         cached_tokens: those of them it found in its cache.
         response_tokens: tokens sampled.
         grades: verdicts given.
-        cached_grades: those of them that were remembered.
+        cached_grades: those of them that were remembered, or asked for by another trajectory at the same time.
     """
 
     engine_start_seconds: float = 0.0
@@ -65,6 +66,15 @@ class Costs:
         self.response_tokens += len(completion.token_ids)
         self.generation_seconds += generation_seconds
         self.verdict_seconds += verdict_seconds
+
+    @contextmanager
+    def count_grades(self, verifiers: VerifierPool) -> Iterator[None]:
+        """Adds the verdicts that are given inside."""
+        try:
+            yield
+        finally:
+            self.grades += verifiers.num_graded + verifiers.num_cached
+            self.cached_grades += verifiers.num_cached
 
     @contextmanager
     def time(self, phase: str) -> Iterator[None]:

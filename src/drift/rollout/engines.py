@@ -1,4 +1,4 @@
-"""Which engine samples: vLLM where it can be imported, plain transformers elsewhere."""
+"""Which engine samples: vLLM where it works, plain transformers elsewhere."""
 
 import importlib
 import logging
@@ -62,25 +62,43 @@ def context_room(parameters: EngineParameters, longest_tokens: int) -> int:
 
 
 def choose_engine(parameters: EngineParameters) -> EngineKind:
-    """The engine that `rollout.engine.kind` names or, for `auto`, vLLM where it can be imported.
+    """The engine that `rollout.engine.kind` names or, for `auto`, vLLM where it works.
 
     Raises:
-        UserError: when vLLM is asked for and cannot be imported.
+        UserError: when vLLM is asked for and does not work here.
     """
     if parameters.kind == "transformers":
         logger.info("Engine: plain transformers, because rollout.engine.kind says so.")
         return "transformers"
+    fault = vllm_fault()
+    if fault is None:
+        reason = "rollout.engine.kind says so" if parameters.kind == "vllm" else "it works here"
+        logger.info("Engine: vLLM %s, because %s.", version_of_vllm(), reason)
+        return "vllm"
+    if parameters.kind == "vllm":
+        raise UserError(
+            f"The sampling engine vLLM cannot be used here ({fault}): install it with `make venv`, or "
+            "`pip install -e '.[gpu]'` on a machine with an NVIDIA GPU, or set rollout.engine.kind to auto."
+        )
+    logger.info("Engine: plain transformers, because vLLM cannot be used here (%s); it is slower.", fault)
+    return "transformers"
+
+
+def vllm_fault() -> str | None:
+    """Why vLLM does not work on this machine, None when it does."""
+    set_environment()
     try:
-        set_environment(parameters)
-        vllm = importlib.import_module("vllm")
-    except ImportError as error:
-        if parameters.kind == "vllm":
-            raise UserError(
-                f"The sampling engine vLLM cannot be imported ({error}): install it with `make venv`, or "
-                "`pip install -e '.[gpu]'` on a machine with an NVIDIA GPU, or set rollout.engine.kind to auto."
-            ) from error
-        logger.info("Engine: plain transformers, because vLLM cannot be imported (%s); it is slower.", error)
-        return "transformers"
-    reason = "rollout.engine.kind says so" if parameters.kind == "vllm" else "it can be imported"
-    logger.info("Engine: vLLM %s, because %s.", vllm.__version__, reason)
-    return "vllm"
+        importlib.import_module("vllm.v1.engine.async_llm")
+        platform = importlib.import_module("vllm.platforms").current_platform
+    except (ImportError, OSError, RuntimeError) as error:  # the last two: a library it links is missing, or too old
+        return f"{type(error).__name__}: {error}"
+    import torch
+
+    if platform.is_cpu() or torch.cuda.device_count():
+        return None
+    return "it was built for GPUs, and there is none"
+
+
+def version_of_vllm() -> str:
+    """As its module says; the distribution's name differs between builds."""
+    return str(importlib.import_module("vllm").__version__)

@@ -60,7 +60,7 @@ class Journal:
 
     def sync(self) -> None:
         """Waits until everything is on the disk."""
-        os.fdatasync(self._descriptor)
+        os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Closes the file, without an end mark: it is read like one whose process was killed. Again does nothing."""

@@ -13,7 +13,7 @@ from drift.model_directory import (
     ModelDirectory,
     check_adapter_directory,
     check_model_directory,
-    link_model_files,
+    link_or_copy,
     model_files,
 )
 from drift.parameters import ModelParameters
@@ -45,19 +45,22 @@ def prepare_reference_model(model: ModelParameters, working_directory: Path) -> 
     if model.adapter is not None:
         provenance["adapter"] = model.adapter
         directory = _with_adapter(directory, Path(model.adapter).expanduser(), working_directory)
-    return ModelDirectory(directory, {**provenance, "fingerprint": files_fingerprint(model_files(directory))})
+    policy = ModelDirectory(directory, provenance)
+    return ModelDirectory(directory, {**provenance, "fingerprint": files_fingerprint(policy.files())})
 
 
 def _with_adapter(directory: Path, adapter: Path, working_directory: Path) -> Path:
     """A directory that holds the model and, inside, its adapter; nothing is copied where files can be linked."""
     check_adapter_directory(adapter)
-    files = [*model_files(directory), *model_files(adapter)]
-    target = working_directory / "models" / fingerprint({"with adapter": files_fingerprint(files)})
+    content = files_fingerprint([*model_files(directory), *model_files(adapter)])
+    target = working_directory / "models" / fingerprint({"with adapter": content})
     if not target.is_dir():
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        link_model_files(directory, partial)
-        link_model_files(adapter, partial / ADAPTER)
+        for file in model_files(directory):
+            link_or_copy(file, partial / file.name)
+        for file in model_files(adapter):
+            link_or_copy(file, partial / ADAPTER / file.name)
         replace_durably(partial, target)
     return target
 

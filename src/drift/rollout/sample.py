@@ -5,7 +5,7 @@ import logging
 import shutil
 import time
 from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from drift.rollout.engines import start_engine
 from drift.rollout.plan import Rollout
 from drift.rollout.scheduler import Conversation, run_problems
 from drift.rollout.shard_writer import Finished, ShardWriter, finished_problems
+from drift.rollout.vllm_settings import usable_cores
 from drift.rollout.working_directory import begin_session, working_directory
 from drift.shards import MANIFEST, Shards, write_manifest
 from drift.verification.pool import VerifierPool
@@ -32,7 +33,8 @@ from drift.verification.pool import VerifierPool
 logger = logging.getLogger(__name__)
 
 _VERIFIER_TIMEOUT_SECONDS = 10.0
-_NUM_VERIFIERS = 2
+_MOST_VERIFIERS = 16
+_SECONDS_BETWEEN_SAVED_COSTS = 10.0
 # What a token of a trajectory takes on the disk, its text included, and what a machine needs anyway.
 _BYTES_PER_TOKEN = 4
 _LEAST_FREE_BYTES = 64 * 2**20
@@ -72,7 +74,7 @@ def sample(rollout: Rollout, engine: EngineParameters, rows_per_shard: int, root
 
 def start_verifiers() -> VerifierPool:
     """The worker processes that judge answers."""
-    return VerifierPool(_NUM_VERIFIERS, _VERIFIER_TIMEOUT_SECONDS)
+    return VerifierPool(max(2, min(_MOST_VERIFIERS, usable_cores() // 2)), _VERIFIER_TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class _Session:
         rollout, model = self.rollout, self.rollout.policy.path
         chat = chat_format_of(model, rollout.protocol, rollout.model.trust_remote_code)
         context = refuse_too_long(self.remaining, chat, model, rollout.protocol.max_turns, rollout.max_new_tokens)
-        _refuse_full_disk(self.directory, len(self.remaining) * rollout.num_trajectories * context)
+        _check_disk(self.directory, len(self.remaining) * rollout.num_trajectories * context)
         tally, costs = self._tally(), Costs.load(self.directory)
         writer = ShardWriter(self.directory, rows_per_shard)
         try:
@@ -116,14 +118,16 @@ class _Session:
                 sampling = rollout.sampling(chat)
                 conversation = Conversation(engine, chat, verifiers, sampling, rollout.protocol.max_turns, seed, costs)
                 runs = run_problems(conversation, self.remaining, rollout.num_trajectories, tally.add)
-                with costs.time("sampling"):
+                with costs.time("sampling"), costs.count_grades(verifiers):
+                    saved = time.monotonic()
                     async with aclosing(runs):
                         async for problems in runs:
                             with costs.time("writing"):
                                 await loop.run_in_executor(writing, writer.add, problems)
                             tally.finished_problems += len(problems)
-            costs.grades += verifiers.num_graded + verifiers.num_cached
-            costs.cached_grades += verifiers.num_cached
+                            if time.monotonic() > saved + _SECONDS_BETWEEN_SAVED_COSTS:
+                                costs.save(self.directory)
+                                saved = time.monotonic()
 
     def _tally(self) -> Tally:
         """Where earlier processes stopped."""
@@ -137,18 +141,25 @@ class _Session:
         )
 
 
-def _refuse_full_disk(directory: Path, num_tokens: int) -> None:
-    """Refuses to begin what will not fit.
+def _check_disk(directory: Path, most_tokens: int) -> None:
+    """Refuses a full disk, and warns of one that the longest conversations would fill.
 
     Raises:
-        UserError: when there is less room than the longest conversations would take.
+        UserError: when there is hardly any room.
     """
-    free_bytes = shutil.disk_usage(directory).free
-    needed_bytes = _LEAST_FREE_BYTES + num_tokens * _BYTES_PER_TOKEN
-    if free_bytes < needed_bytes:
+    free_bytes, most_bytes = shutil.disk_usage(directory).free, most_tokens * _BYTES_PER_TOKEN
+    if free_bytes < _LEAST_FREE_BYTES:
         raise UserError(
-            f"The disk of {directory} has {free_bytes / 2**20:,.0f} MiB free, but the trajectories may need "
-            f"{needed_bytes / 2**20:,.0f} MiB: make room, or set working_directory to another disk."
+            f"The disk of {directory} is full ({free_bytes / 2**20:,.0f} MiB free): make room, or set "
+            "working_directory to another disk."
+        )
+    if free_bytes < most_bytes:
+        logger.warning(
+            "The disk of %s has %.1f GiB free, and the trajectories may need up to %.1f GiB; when it is full, what is "
+            "finished is kept.",
+            directory,
+            free_bytes / 2**30,
+            most_bytes / 2**30,
         )
 
 
@@ -189,5 +200,13 @@ def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
     except RuntimeError:
         asyncio.run(coroutine)
     else:
-        with ThreadPoolExecutor(1) as executor:
-            executor.submit(asyncio.run, coroutine).result()
+        with ThreadPoolExecutor(1) as executor, asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            task = loop.create_task(coroutine)
+            running = executor.submit(loop.run_until_complete, task)
+            try:
+                running.result()
+            except KeyboardInterrupt:  # it reaches this thread, and the coroutine runs in another
+                loop.call_soon_threadsafe(task.cancel)
+                wait([running])
+                raise

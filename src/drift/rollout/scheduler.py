@@ -101,14 +101,16 @@ async def run_problems(
                 del unfinished[trajectory.problem_id]
                 await finished.put(sorted(siblings, key=lambda sibling: sibling.trajectory_id))
 
-    runners = asyncio.gather(*(run_one_after_another() for _ in range(conversation.engine.max_in_flight)))
+    tasks = [asyncio.create_task(run_one_after_another()) for _ in range(conversation.engine.max_in_flight)]
+    runners = asyncio.gather(*tasks)
     try:
         async for batch in _batches(finished, runners):
             yield batch
         await runners
     finally:
-        runners.cancel()
-        await asyncio.gather(runners, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(runners, *tasks, return_exceptions=True)
 
 
 def _episodes(conversation: Conversation, problems: Iterable[Problem], num_trajectories: int) -> Iterator[Episode]:

@@ -129,7 +129,8 @@ def _cost_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "a turn",
             f"{costs['generation_seconds'] / costs['responses']:.2f} s for its response, "
-            f"{1000 * costs['verdict_seconds'] / costs['responses']:.0f} ms for its verdict",
+            f"{1000 * costs['verdict_seconds'] / costs['responses']:.0f} ms for its verdict "
+            f"({costs['cached_grades'] / max(costs['grades'], 1):.0%} of the verdicts were known)",
         ),
     ]
 

@@ -159,7 +159,7 @@ class TransformersEngine:
     def _fail(self, error: Exception) -> None:
         """Gives everyone who waits, and whoever comes later, the error."""
         self._error = error
-        left = [*self._active.values(), *self._waiting]
+        left = list(dict.fromkeys([*self._active.values(), *self._waiting]))  # one that was just placed is in both
         while not self._arrivals.empty():
             if request := self._arrivals.get():
                 left.append(request)

@@ -17,7 +17,7 @@ from drift.errors import UserError
 from drift.parameters import EngineParameters, FloatType
 from drift.rollout.engine import Completion, Sampling
 from drift.rollout.parent_death import PARENT_VARIABLE
-from drift.rollout.vllm_settings import engine_arguments, set_environment
+from drift.rollout.vllm_settings import engine_arguments, set_environment, threads_of_processes
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
@@ -108,26 +108,25 @@ async def start_vllm(
     Raises:
         UserError: when vLLM is not installed, refuses the settings, or cannot start.
     """
-    set_environment(parameters)
+    set_environment()
     # It writes the traceback of what it raises as well.
     logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
-    arguments = engine_arguments(parameters, max_context_tokens, seed_per_request)
-    os.environ[PARENT_VARIABLE] = str(os.getpid())
-    llm = _launch(
-        **arguments,
+    arguments = {
+        **engine_arguments(parameters, max_context_tokens, seed_per_request),
         **_lora_arguments(adapter),
-        model=str(model_path),
-        dtype=dtype,
-        seed=seed % 2**31,
-        trust_remote_code=trust_remote_code,
-    )
+        "model": str(model_path),
+        "dtype": dtype,
+        "seed": seed % 2**31,
+        "trust_remote_code": trust_remote_code,
+    }
+    with threads_of_processes(parameters):
+        llm = _launch(**arguments)
     try:
         yield VllmEngine(llm, adapter)
     finally:
         llm.shutdown()
         # Its destructor would shut down once more, and fail if that is when the interpreter ends.
         vars(llm)["shutdown"] = lambda: None
-        del os.environ[PARENT_VARIABLE]
 
 
 def _launch(**arguments: Any) -> "AsyncLLM":  # noqa: ANN401
@@ -142,12 +141,15 @@ def _launch(**arguments: Any) -> "AsyncLLM":  # noqa: ANN401
         skip_tokenizer_init=True,
         use_tqdm_on_load=False,
     )
+    os.environ[PARENT_VARIABLE] = str(os.getpid())  # see `parent_death`
     try:
         return AsyncLLM.from_engine_args(engine_args)
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"vLLM could not start with this model and these engine settings (rollout.engine): {error}"
         ) from error
+    finally:
+        del os.environ[PARENT_VARIABLE]
 
 
 def _max_in_flight(llm: "AsyncLLM") -> int:
@@ -163,7 +165,11 @@ def _max_in_flight(llm: "AsyncLLM") -> int:
 
 
 def _lora_arguments(adapter: Path | None) -> dict[str, Any]:
-    """The engine arguments that make room for one adapter of its rank."""
+    """The engine arguments that make room for one adapter of its rank.
+
+    Raises:
+        UserError: when vLLM does not serve adapters of its rank.
+    """
     if adapter is None:
         return {}
     from vllm.config.lora import MaxLoRARanks
@@ -176,6 +182,8 @@ def _lora_arguments(adapter: Path | None) -> dict[str, Any]:
 
 
 def _lora_request(adapter: Path | None) -> "LoRARequest | None":
+    if adapter is None:
+        return None
     from vllm.lora.request import LoRARequest
 
-    return None if adapter is None else LoRARequest(adapter.name, 1, str(adapter))
+    return LoRARequest(adapter.name, 1, str(adapter))

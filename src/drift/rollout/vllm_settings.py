@@ -5,6 +5,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from drift.errors import UserError
@@ -18,15 +20,29 @@ _LARGEST_CPU_CACHE_GIB = 8
 _CPU_BATCHED_TOKENS = 4096
 
 
-def set_environment(parameters: EngineParameters) -> None:
-    """Sets the environment variables vLLM reads when it is imported or starts its processes."""
+def set_environment() -> None:
+    """Sets the environment variables vLLM reads when it is imported, where the user has not."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     # vLLM would leave one core to its scheduler, which is half of a small machine; unbound threads share all of them.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    os.environ["OMP_NUM_THREADS"] = str(parameters.cpu_threads or usable_cores())
+
+
+@contextmanager
+def threads_of_processes(parameters: EngineParameters) -> Iterator[None]:
+    """Tells processes that are started inside how many threads to compute with; vLLM's would take one."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    if parameters.cpu_threads is not None or before is None:
+        os.environ["OMP_NUM_THREADS"] = str(parameters.cpu_threads or usable_cores())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def usable_cores() -> int:
@@ -50,10 +66,10 @@ def engine_arguments(parameters: EngineParameters, max_context_tokens: int, seed
 
     if current_platform.is_cpu():
         return _cpu_arguments(parameters, max_context_tokens, seed_per_request)
-    return _gpu_arguments(parameters, max_context_tokens, torch.cuda.device_count())
+    return gpu_arguments(parameters, max_context_tokens, torch.cuda.device_count())
 
 
-def _gpu_arguments(parameters: EngineParameters, context: int, num_gpus: int) -> dict[str, Any]:
+def gpu_arguments(parameters: EngineParameters, context: int, num_gpus: int) -> dict[str, Any]:
     """One copy of the model a group of `tensor_parallel_size` GPUs, on all of them unless it is said otherwise."""
     spread = parameters.tensor_parallel_size
     copies = parameters.data_parallel_size or max(1, num_gpus // spread)

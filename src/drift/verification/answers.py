@@ -14,7 +14,7 @@ MAX_RESPONSE_CHARACTERS = 16_384
 MAX_PARSED_CHARACTERS = 2_000
 
 _TAGGED = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
-_FIRST_BOX = re.compile(r"\\+(?:boxed|fbox)\s*\{")
+_FIRST_BOX = re.compile(r"(?<!\\)\\+(?:boxed|fbox)\s*\{")
 _BOX_TOKEN = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
 
 _SEPARATOR = r"(?:,|\{,\}|\\,|,\\!)"

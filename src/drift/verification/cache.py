@@ -33,8 +33,8 @@ def cache_key(verifier: VerifierName, gold: str, response: str) -> Key:
 class GradeCache:
     """Finished futures of grades, bounded in entries and in bytes of text; the oldest entry goes first.
 
-    Not thread-safe: the pool holds its lock. The verdict `timeout` is not remembered, since it tells of the machine
-    as much as of the answer.
+    Not thread-safe: the pool holds its lock. It lives as long as the pool, so that a `timeout` on a busy machine is not
+    held against an answer for ever.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class GradeCache:
 
     def add(self, key: Key, grade: Grade) -> None:
         """Remembers a grade, and forgets the oldest ones if there is no room."""
-        if grade.verdict == "timeout" or key in self._futures:
+        if key in self._futures:
             return
         future: Future[Grade] = Future()
         future.set_result(grade)

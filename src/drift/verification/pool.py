@@ -20,7 +20,7 @@ from drift.errors import UserError
 from drift.problems.problem import VerifierName
 from drift.verification import worker
 from drift.verification.answers import MAX_RESPONSE_CHARACTERS
-from drift.verification.cache import GradeCache, cache_key
+from drift.verification.cache import GradeCache, Key, cache_key
 from drift.verification.grade import TIMEOUT, Grade
 from drift.verification.memory import CHECK_SECONDS, LIMIT_BYTES, RECYCLE_BYTES
 from drift.verification.verifiers import check_gold, grade
@@ -48,11 +48,12 @@ class VerifierPool:
             raise UserError(f"A verifier pool needs a worker and a timeout, not {num_workers} and {timeout_seconds} s.")
         self._num_workers = num_workers
         self._timeout_seconds = timeout_seconds
-        self._lock = threading.Lock()  # guards _pending, _awake, _closed, _cache and the counts
+        self._lock = threading.Lock()  # guards _pending, _awake, _closed, _cache, _open and the counts
         self._pending: deque[Request] = deque()
         self._awake = False
         self._closed = False
         self._cache = GradeCache()
+        self._open: dict[Key, Request] = {}
         self._num_graded = self._num_cached = 0
         self._failure: RuntimeError | None = None
         self._num_failed_starts = 0
@@ -82,7 +83,7 @@ class VerifierPool:
         """Asks for a grade; returns at once, from any thread.
 
         The future is already finished when the grade is known from an equal question (`cache.py`). Equal questions
-        that are open at the same time are each graded.
+        that are open at the same time are graded once.
 
         Args:
             verifier: name of the verifier.
@@ -101,16 +102,21 @@ class VerifierPool:
             if known := self._cache.get(key):
                 self._num_cached += 1
                 return known
-        return self._submit(Request(grade, (verifier, gold, response[-MAX_RESPONSE_CHARACTERS:]), TIMEOUT, key))
+            if asked := self._open.get(key):
+                self._num_cached += 1
+                return asked.join()
+            request = Request(grade, (verifier, gold, response[-MAX_RESPONSE_CHARACTERS:]), TIMEOUT, key)
+            self._open[key] = request
+            return self._enqueue(request)
 
     @property
     def num_graded(self) -> int:
-        """Grades that workers gave, not counting `timeout`."""
+        """Grades that were asked of workers, those that were given up included."""
         return self._num_graded
 
     @property
     def num_cached(self) -> int:
-        """Grades that were known, and needed no worker."""
+        """Grades that were known or asked for already, and needed no worker of their own."""
         return self._num_cached
 
     def check_golds(self, golds: Iterable[tuple[str, VerifierName]]) -> list[str | None]:
@@ -128,9 +134,14 @@ class VerifierPool:
     def _submit(self, request: Request) -> Future[Any]:
         with self._lock:
             self._refuse_if_closed()
-            self._pending.append(request)
-            self._wake()
-        return request.future
+            return self._enqueue(request)
+
+    def _enqueue(self, request: Request) -> Future[Any]:
+        """Puts a request behind the others; needs the lock."""
+        future = request.join()
+        self._pending.append(request)
+        self._wake()
+        return future
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -192,8 +203,9 @@ class VerifierPool:
                 if not self._pending:
                     return None
                 request = self._pending.popleft()
-            if request.num_attempts or request.future.set_running_or_notify_cancel():
-                return request
+                if request.begin():
+                    return request
+                self._forget(request)
 
     def _patience_seconds(self) -> float | None:
         deadline = min(hired.deadline for hired in self._workers)
@@ -218,19 +230,24 @@ class VerifierPool:
         if request is None:
             hired.welcome()
             self._num_failed_starts = 0
-        elif isinstance(message, UserError):
-            request.future.set_exception(message)
         else:
-            with self._lock:
-                self._remember(request, message)
-            request.future.set_result(message)
+            self._conclude(request, message, remember=not isinstance(message, UserError))
         if hired.has_grown_by(RECYCLE_BYTES):
             self._dismiss(hired, retry=False)
 
-    def _remember(self, request: Request, outcome: Grade) -> None:
+    def _conclude(self, request: Request, outcome: Any, remember: bool) -> None:  # noqa: ANN401
+        """Answers everyone who asked, and remembers the grade for those who will."""
+        with self._lock:
+            self._forget(request)
+            if remember and request.cache_key:
+                self._num_graded += 1
+                self._cache.add(request.cache_key, outcome)
+        request.answer(outcome)
+
+    def _forget(self, request: Request) -> None:
+        """Takes a request from those that others may join; needs the lock."""
         if request.cache_key:
-            self._num_graded += 1
-            self._cache.add(request.cache_key, outcome)
+            self._open.pop(request.cache_key, None)
 
     def _dismiss(self, hired: WorkerHandle, retry: bool) -> None:
         """Kills a worker (its successor is hired next) and decides on the request it had."""
@@ -242,8 +259,8 @@ class VerifierPool:
         if retry and request.num_attempts < MAX_ATTEMPTS:
             with self._lock:
                 self._pending.appendleft(request)
-        else:
-            request.future.set_result(request.when_given_up)
+        else:  # what took too long once would again, for every trajectory that says the same
+            self._conclude(request, request.when_given_up, remember=not retry)
 
     def _shut_down(self) -> None:
         """Ends every worker and every open request; nothing is left waiting."""
@@ -254,9 +271,10 @@ class VerifierPool:
             self._awake = True  # nobody listens any more
             open_requests = [*self._pending, *(hired.request for hired in self._workers if hired.request)]
             self._pending.clear()
+            self._open.clear()
         for hired in self._workers:
             hired.kill()
         self._workers.clear()
         for request in open_requests:
-            if request.num_attempts or request.future.set_running_or_notify_cancel():
-                request.future.set_exception(self._failure or CancelledError())
+            if request.begin():
+                request.answer(self._failure or CancelledError())

@@ -18,14 +18,36 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(eq=False)
 class Request:
-    """One call: what to run, what to answer when it has to be given up, and where the answer goes."""
+    """One call: what to run, what to answer when it has to be given up, and everyone who waits for the answer."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     when_given_up: Any
     cache_key: Key | None = None
-    future: Future[Any] = field(default_factory=Future)
+    callers: list[Future[Any]] = field(default_factory=list)
     num_attempts: int = 0
+
+    def join(self) -> Future[Any]:
+        """A future of the answer, for one more caller."""
+        future: Future[Any] = Future()
+        if self.num_attempts:
+            future.set_running_or_notify_cancel()
+        self.callers.append(future)
+        return future
+
+    def begin(self) -> bool:
+        """Leaves out who has cancelled; False when nobody is left, so that it need not be run."""
+        if not self.num_attempts:
+            self.callers = [caller for caller in self.callers if caller.set_running_or_notify_cancel()]
+        return bool(self.callers)
+
+    def answer(self, outcome: Any) -> None:  # noqa: ANN401
+        """Gives everyone the outcome; an exception is raised where it is asked for."""
+        for caller in self.callers:
+            if isinstance(outcome, BaseException):
+                caller.set_exception(outcome)
+            else:
+                caller.set_result(outcome)
 
 
 class WorkerHandle:

@@ -63,8 +63,13 @@ def refuse_parts_of_problems(trajectories: Shards) -> None:
         UserError: when the trajectories of a problem in a shard are not 0 … N-1.
     """
     for file, keys in zip(trajectories.files(), trajectories.tables(["problem_id", "trajectory_id"]), strict=True):
-        problems = pl.DataFrame(keys).group_by("problem_id").agg(size=pl.len(), last=pl.col("trajectory_id").max())
-        parts = problems.filter(pl.col("last") + 1 != pl.col("size"))["problem_id"]
+        problems = (
+            pl.DataFrame(keys)
+            .group_by("problem_id")
+            .agg(size=pl.len(), last=pl.col("trajectory_id").max(), different=pl.col("trajectory_id").n_unique())
+        )
+        whole = (pl.col("last") + 1 == pl.col("size")) & (pl.col("different") == pl.col("size"))
+        parts = problems.filter(~whole)["problem_id"]
         if parts.len():
             raise UserError(
                 f"{file} holds only a part of the trajectories of problem {parts.min()!r}: all trajectories of a "
