@@ -1,5 +1,4 @@
 import sys
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from drift.verification.grade import Grade
 from drift.verification.pool import VerifierPool
 from drift.verification.verifiers import grade
 
+HANGING, ALSO_HANGING = r"\boxed{9^{9^{9}}}", r"\boxed{8^{9^{9}}}"
 GOLDS = {"choice": "B", "bool": "True", "list": "[1, 2.5]"}
 answers = st.sampled_from(["29", "30", "B", "yes", "[1, 2.5]", r"\frac{58}{2}", "A or B", "", "14 + 15"])
 wrappings = st.sampled_from(["{}", r"\boxed{{{}}}", "<answer>{}</answer>", "The answer is {}.", "not 7 but {}"])
@@ -66,19 +66,32 @@ def test_a_known_grade_is_there_at_once(pool) -> None:
     assert (pool.num_graded, pool.num_cached) == (graded, cached + 1)
 
 
-def test_a_timeout_is_not_remembered() -> None:
+def test_what_took_too_long_is_not_tried_again() -> None:
+    """One hanging answer that all trajectories of a problem give would stop verification for minutes."""
     with VerifierPool(num_workers=1, timeout_seconds=0.5) as pool:
-        for _ in range(2):
-            assert pool.submit("math", "29", r"\boxed{9^{9^{9}}}").result(timeout=30).verdict == "timeout"
-        assert (pool.num_graded, pool.num_cached) == (0, 0)
+        first = pool.submit("math", "29", HANGING)
+        assert first.result(timeout=30).verdict == "timeout"
+        again = pool.submit("math", "29", HANGING)
+        assert again.done() and again.result().verdict == "timeout"
+        assert (pool.num_graded, pool.num_cached) == (1, 1)
 
 
-def test_known_grades_cost_microseconds(pool) -> None:
-    pool.submit("math", "29", r"\boxed{29}").result(timeout=30)
-    rates = []
-    for _ in range(5):
-        started = time.perf_counter()
-        for _ in range(2000):
-            pool.submit("math", "29", r"\boxed{29}")
-        rates.append(2000 / (time.perf_counter() - started))
-    assert max(rates) > 20_000  # far below the benchmark's number: tests share their machine
+def test_equal_questions_that_are_open_together_are_graded_once() -> None:
+    with VerifierPool(num_workers=1, timeout_seconds=10) as pool:
+        asked = [pool.submit("math", "29", r"so \boxed{58/2}") for _ in range(20)]
+        assert {future.result(timeout=30) for future in asked} == {Grade("correct", "29")}
+        assert (pool.num_graded, pool.num_cached) == (1, 19)
+
+
+def test_who_cancels_takes_nothing_from_those_who_asked_the_same() -> None:
+    with VerifierPool(num_workers=1, timeout_seconds=0.5) as pool:
+        pool.submit("math", "29", HANGING)  # keeps the only worker busy
+        asked = [pool.submit("math", "29", "29") for _ in range(3)]
+        assert asked[0].cancel() and asked[2].cancel()
+        assert asked[1].result(timeout=30) == Grade("correct", "29")
+        graded = pool.num_graded
+        pool.submit("math", "29", ALSO_HANGING)
+        everyone_left = [pool.submit("math", "29", "30") for _ in range(2)]
+        assert all(future.cancel() for future in everyone_left)
+        assert pool.submit("math", "29", "31").result(timeout=30).verdict == "wrong"
+        assert pool.num_graded == graded + 2, "the hanging one and the last one; nobody waited for the other"
