@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from drift.protocol.chat import ChatFormat, chat_format_of
 from drift.protocol.fit import refuse_too_long
 from drift.rollout.costs import Costs
 from drift.rollout.display import Tally, shown
+from drift.rollout.engine import Engine
 from drift.rollout.engines import start_engine
 from drift.rollout.plan import Rollout
 from drift.rollout.scheduler import Conversation, run_problems
@@ -95,24 +96,32 @@ class _Session:
         context = refuse_too_long(self.remaining, chat, model, rollout.protocol.max_turns, rollout.max_new_tokens)
         _check_disk(self.directory, len(self.remaining) * rollout.num_trajectories * context)
         tally, costs = self._tally(), Costs.load(self.directory)
+        # A continued rollout must not draw the same noise again: the engine's seed depends on how often it was begun.
+        engine_seed = int(fingerprint({"seed": rollout.seed, "session": begin_session(self.directory)}), 16)
+        starting = start_engine(rollout, self.engine, context, engine_seed)  # says which, before the display is there
         writer = ShardWriter(self.directory, rows_per_shard)
         try:
             with shown(self.description, tally):
-                run_coroutine(self._sample(chat, context, writer, tally, costs))
+                run_coroutine(self._sample(starting, chat, writer, tally, costs))
             writer.finish()
         finally:
             writer.close()
             costs.save(self.directory)
 
-    async def _sample(self, chat: ChatFormat, context: int, writer: ShardWriter, tally: Tally, costs: Costs) -> None:
+    async def _sample(
+        self,
+        starting: AbstractAsyncContextManager[Engine],
+        chat: ChatFormat,
+        writer: ShardWriter,
+        tally: Tally,
+        costs: Costs,
+    ) -> None:
         """Drives the engine over the problems and writes them as they finish."""
         rollout, loop = self.rollout, asyncio.get_running_loop()
-        # A continued rollout must not draw the same noise again: the engine's seed depends on how often it was begun.
-        engine_seed = int(fingerprint({"seed": rollout.seed, "session": begin_session(self.directory)}), 16)
         seed = rollout.seed if rollout.seed_per_request else None
         begun = time.perf_counter()
         with start_verifiers() as verifiers, ThreadPoolExecutor(1) as writing:
-            async with start_engine(rollout, self.engine, context, engine_seed) as engine:
+            async with starting as engine:
                 costs.engine_start_seconds += time.perf_counter() - begun
                 tally.start()
                 sampling = rollout.sampling(chat)
