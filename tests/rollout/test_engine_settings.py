@@ -1,6 +1,7 @@
 """Which engine is taken and how it is set up for the machine."""
 
 import logging
+import os
 import re
 import sys
 
@@ -8,8 +9,9 @@ import pytest
 
 from drift.errors import UserError
 from drift.parameters import EngineParameters
+from drift.rollout import vllm_settings
 from drift.rollout.engines import choose_engine, context_room
-from drift.rollout.vllm_settings import engine_arguments, gpu_arguments, usable_cores
+from drift.rollout.vllm_settings import engine_arguments, gpu_arguments, threads_of_processes, usable_cores
 
 pytest.importorskip("vllm")
 
@@ -102,6 +104,28 @@ def test_all_gpus_are_used_unless_it_is_said_otherwise(num_gpus, spread, said, c
 def test_more_gpus_than_there_are_are_refused() -> None:
     with pytest.raises(UserError, match=r"asks for 2 x 4 GPUs .* this machine has 4"):
         gpu_arguments(EngineParameters(tensor_parallel_size=4, data_parallel_size=2), 200, 4)
+
+
+def test_a_small_machine_gives_all_its_cores_to_vllm_and_gets_its_environment_back(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND", raising=False)
+    monkeypatch.setattr(vllm_settings, "usable_cores", lambda: 2)
+    before = dict(os.environ)
+    with threads_of_processes(EngineParameters()):
+        assert (os.environ["OMP_NUM_THREADS"], os.environ["VLLM_CPU_OMP_THREADS_BIND"]) == ("2", "nobind")
+    assert dict(os.environ) == before
+    monkeypatch.setattr(vllm_settings, "usable_cores", lambda: 64)
+    with threads_of_processes(EngineParameters()):
+        assert dict(os.environ) == before, "vLLM binds its threads itself"
+
+
+def test_threads_the_user_has_set_stay_unless_a_parameter_says_otherwise(monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with threads_of_processes(EngineParameters()):
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+    with threads_of_processes(EngineParameters(cpu_threads=3)):
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert os.environ["OMP_NUM_THREADS"] == "1"
 
 
 def test_cores_are_counted() -> None:

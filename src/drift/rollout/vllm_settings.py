@@ -18,6 +18,7 @@ _CPU_BLOCK_TOKENS = 32
 _GIB = 2**30
 _LARGEST_CPU_CACHE_GIB = 8
 _CPU_BATCHED_TOKENS = 4096
+_FEW_CORES = 8
 
 
 def set_environment() -> None:
@@ -26,23 +27,31 @@ def set_environment() -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
-    # vLLM would leave one core to its scheduler, which is half of a small machine; unbound threads share all of them.
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 
 
 @contextmanager
 def threads_of_processes(parameters: EngineParameters) -> Iterator[None]:
-    """Tells processes that are started inside how many threads to compute with; vLLM's would take one."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    if parameters.cpu_threads is not None or before is None:
-        os.environ["OMP_NUM_THREADS"] = str(parameters.cpu_threads or usable_cores())
+    """Tells vLLM's CPU processes that are started inside how many threads to compute with.
+
+    Left alone it binds threads to cores, of which it leaves one to its scheduler: on a machine of many cores that is
+    right, on one of two it is half of the machine. Unbound threads share all cores.
+    """
+    settings = {}
+    if parameters.cpu_threads is not None or usable_cores() <= _FEW_CORES:
+        settings["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        settings["OMP_NUM_THREADS"] = str(parameters.cpu_threads or usable_cores())
+    if parameters.cpu_threads is None:  # what the user has set stays
+        settings = {name: value for name, value in settings.items() if name not in os.environ}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def usable_cores() -> int:
