@@ -125,7 +125,7 @@ class RolloutParameters(Parameters):
     """Most trajectories in one file; a problem is never split, so one with more has a file of its own."""
     seed_per_request: bool = False
     """Whether every response has a seed of its own, keyed by problem, trajectory and turn: its noise is then the same
-    whatever else runs, at the price of slower sampling. Without it draws are just as independent."""
+    whatever else runs. Without it draws are just as independent."""
     engine: EngineParameters = EngineParameters()
     """Engine settings, shared with evaluation."""
 

@@ -92,6 +92,11 @@ def test_several_copies_need_gpus(on_cpu) -> None:
             engine_arguments(parameters, max_context_tokens=200, seed_per_request=False)
 
 
+def test_transformers_refuses_what_only_vllm_does() -> None:
+    with pytest.raises(UserError, match="which the engine on plain transformers does not do"):
+        choose_engine(EngineParameters(kind="transformers", tensor_parallel_size=2))
+
+
 @pytest.mark.parametrize(("num_gpus", "spread", "said", "copies"), [(8, 1, None, 8), (8, 4, None, 2), (8, 2, 1, 1)])
 def test_all_gpus_are_used_unless_it_is_said_otherwise(num_gpus, spread, said, copies) -> None:
     parameters = EngineParameters(tensor_parallel_size=spread, data_parallel_size=said)

@@ -22,7 +22,7 @@ def test_the_same_facts_find_the_same_directory_and_say_nothing(tmp_path, caplog
 
 def test_changed_facts_have_another_directory_and_say_what_changed(tmp_path, caplog) -> None:
     with working_directory(tmp_path, FACTS, "sampling") as first:
-        pass
+        begin_session(first, FACTS, "sampling")
     changed = {**FACTS, "temperature": 1.0, "protocol": {"max_turns": 3, "feedback": "No."}}
     with caplog.at_level(logging.INFO), working_directory(tmp_path, changed, "sampling") as second:
         assert second != first
@@ -32,8 +32,8 @@ def test_changed_facts_have_another_directory_and_say_what_changed(tmp_path, cap
 
 
 def test_rollouts_of_another_kind_are_not_compared(tmp_path, caplog) -> None:
-    with working_directory(tmp_path, FACTS, "sampling"):
-        pass
+    with working_directory(tmp_path, FACTS, "sampling") as directory:
+        begin_session(directory, FACTS, "sampling")
     with caplog.at_level(logging.INFO), working_directory(tmp_path, {**FACTS, "model": "n"}, "evaluating"):
         pass
     assert "afresh" not in caplog.text
@@ -52,5 +52,24 @@ def test_sessions_are_numbered_across_processes(tmp_path) -> None:
     numbers = []
     for _ in range(3):
         with working_directory(tmp_path, FACTS, "sampling") as directory:
-            numbers.append(begin_session(directory))
+            numbers.append(begin_session(directory, FACTS, "sampling"))
     assert numbers == [1, 2, 3]
+
+
+def test_the_comparison_is_with_what_was_asked_for_last(tmp_path, caplog) -> None:
+    for temperature in (0.8, 0.7, 0.8):
+        facts = {**FACTS, "temperature": temperature}
+        with working_directory(tmp_path, facts, "sampling") as directory:
+            begin_session(directory, facts, "sampling")
+    with caplog.at_level(logging.INFO), working_directory(tmp_path, {**FACTS, "problems": "1f"}, "sampling"):
+        pass
+    assert caplog.messages[-1] == "Sampling starts afresh, since this changed: problems"
+
+
+def test_what_never_began_is_said_again(tmp_path, caplog) -> None:
+    with working_directory(tmp_path, FACTS, "sampling") as directory:
+        begin_session(directory, FACTS, "sampling")
+    for _ in range(2):
+        with caplog.at_level(logging.INFO), working_directory(tmp_path, {**FACTS, "temperature": 1.0}, "sampling"):
+            pass
+    assert len(caplog.messages) == 2

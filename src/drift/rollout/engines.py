@@ -68,6 +68,7 @@ def choose_engine(parameters: EngineParameters) -> EngineKind:
         UserError: when vLLM is asked for and does not work here.
     """
     if parameters.kind == "transformers":
+        refuse_several_copies(parameters)
         logger.info("Engine: plain transformers, because rollout.engine.kind says so.")
         return "transformers"
     fault = vllm_fault()
@@ -80,8 +81,22 @@ def choose_engine(parameters: EngineParameters) -> EngineKind:
             f"The sampling engine vLLM cannot be used here ({fault}): install it with `make venv`, or "
             "`pip install -e '.[gpu]'` on a machine with an NVIDIA GPU, or set rollout.engine.kind to auto."
         )
+    refuse_several_copies(parameters)
     logger.info("Engine: plain transformers, because vLLM cannot be used here (%s); it is slower.", fault)
     return "transformers"
+
+
+def refuse_several_copies(parameters: EngineParameters) -> None:
+    """Refuses what only vLLM does.
+
+    Raises:
+        UserError: when the model is to be spread or copied.
+    """
+    if parameters.tensor_parallel_size > 1 or (parameters.data_parallel_size or 1) > 1:
+        raise UserError(
+            "rollout.engine asks for several copies or pieces of the model, which the engine on plain transformers "
+            "does not do: leave tensor_parallel_size and data_parallel_size out, or install vLLM."
+        )
 
 
 def vllm_fault() -> str | None:

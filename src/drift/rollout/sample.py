@@ -97,7 +97,8 @@ class _Session:
         _check_disk(self.directory, len(self.remaining) * rollout.num_trajectories * context)
         tally, costs = self._tally(), Costs.load(self.directory)
         # A continued rollout must not draw the same noise again: the engine's seed depends on how often it was begun.
-        engine_seed = int(fingerprint({"seed": rollout.seed, "session": begin_session(self.directory)}), 16)
+        session = begin_session(self.directory, rollout.facts(), self.description)
+        engine_seed = int(fingerprint({"seed": rollout.seed, "session": session}), 16)
         starting = start_engine(rollout, self.engine, context, engine_seed)  # says which, before the display is there
         writer = ShardWriter(self.directory, rows_per_shard)
         try:

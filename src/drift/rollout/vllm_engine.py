@@ -109,8 +109,6 @@ async def start_vllm(
         UserError: when vLLM is not installed, refuses the settings, or cannot start.
     """
     set_environment()
-    # It writes the traceback of what it raises as well.
-    logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
     arguments = {
         **engine_arguments(parameters, max_context_tokens, seed_per_request),
         **_lora_arguments(adapter),
@@ -121,6 +119,8 @@ async def start_vllm(
     }
     with threads_of_processes(parameters):
         llm = _launch(**arguments)
+    # It writes the traceback of what it raises as well. (While it starts, vLLM sets all levels anew.)
+    logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
     try:
         yield VllmEngine(llm, adapter)
     finally:

@@ -19,6 +19,8 @@ from drift.shards import replace_durably
 logger = logging.getLogger(__name__)
 
 _NOTE = "rollout.json"
+# Facts that are fingerprints, which tell a reader nothing.
+_NAMED_BY_CONTENT = {"model", "problems"}
 
 
 @contextmanager
@@ -36,18 +38,18 @@ def working_directory(root: Path, facts: Mapping[str, Any], description: str) ->
     directory = root / fingerprint(dict(facts))
     directory.mkdir(parents=True, exist_ok=True)
     with exclusive(directory):
-        if not (directory / _NOTE).exists():
+        if (directory / _NOTE).exists():
+            (directory / _NOTE).touch()  # the last one that was asked for, with which the next is compared
+        else:
             _say_what_changed(root, facts, description)
-            _write_note(directory, {"description": description, "facts": dict(facts), "sessions": 0})
         yield directory
 
 
-def begin_session(directory: Path) -> int:
+def begin_session(directory: Path, facts: Mapping[str, Any], description: str) -> int:
     """Counts the processes that have sampled in a directory; returns the number of this one, from 1 on."""
-    note = _read_note(directory)
-    note["sessions"] += 1
-    _write_note(directory, note)
-    return int(note["sessions"])
+    sessions = _read_note(directory)["sessions"] + 1 if (directory / _NOTE).exists() else 1
+    _write_note(directory, {"description": description, "facts": dict(facts), "sessions": sessions})
+    return int(sessions)
 
 
 @contextmanager
@@ -74,9 +76,9 @@ def _say_what_changed(root: Path, facts: Mapping[str, Any], description: str) ->
         note["facts"] for note in (_read_note(path.parent) for path in notes) if note["description"] == description
     ]
     if earlier:
-        before, now = _flat(earlier[0]), _flat(facts)
+        before, now = _flat(earlier[0]), _flat(json.loads(json.dumps(facts, default=str)))
         changed = [
-            f"{name} ({before.get(name)} → {now.get(name)})"
+            name if name in _NAMED_BY_CONTENT else f"{name} ({before.get(name)} → {now.get(name)})"
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         ]
