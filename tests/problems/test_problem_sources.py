@@ -34,7 +34,7 @@ def test_parts_and_seeds_decide_the_arithmetic_problems() -> None:
     [
         ({"source": "csv"}, "'arithmetic', 'file'"),
         ({"source": "file", "path": "x.csv", "colour": 1}, "Extra inputs are not permitted"),
-        ({"source": "file", "path": "x.csv", "verifier": "guess"}, "'math', 'numeric', 'choice' or 'exact'"),
+        ({"source": "file", "path": "x.csv", "verifier": "guess"}, "'math', 'numeric', 'choice', 'exact'"),
         ({"source": "file", "path": "x.csv", "limit": 0}, "greater than or equal to 1"),
         ({"source": "file", "path": "x.csv", "answer_pattern": "####.+"}, "has no group: put parentheses"),
         ({"source": "file", "path": "x.csv", "answer_pattern": "(####"}, "is not a regular expression"),

@@ -215,7 +215,7 @@ def test_cancelling_some_leaves_the_others_right(running, chat, prompts):
 def test_the_cancelled_make_room_for_those_who_wait(running, chat, prompts):
     async def short_behind_long() -> tuple[Completion, bool]:
         long = [
-            asyncio.ensure_future(running.engine.generate(prompts[number], greedy(chat, 150, NO_STOP)))
+            asyncio.ensure_future(running.engine.generate(prompts[number % len(prompts)], greedy(chat, 150, NO_STOP)))
             for number in range(SLOTS)
         ]
         await asyncio.sleep(0.2)
