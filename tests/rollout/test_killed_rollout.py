@@ -51,4 +51,4 @@ def test_shards_hold_whole_problems_within_their_bound_and_nothing_else_is_left(
         seen |= problems
     assert all(table.num_rows == 200 for table in tables[:-1])
     left = {path.name for path in directory.iterdir()} - {path.name for path in directory.glob("shard-*.parquet")}
-    assert left == {"lock", "manifest.json", "rollout.json", "costs.json"}
+    assert left == {"lock", "manifest.json", "work.json", "costs.json"}

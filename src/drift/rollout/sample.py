@@ -27,7 +27,7 @@ from drift.rollout.plan import Rollout
 from drift.rollout.scheduler import Conversation, run_problems
 from drift.rollout.shard_writer import Finished, ShardWriter, finished_problems
 from drift.rollout.vllm_settings import usable_cores
-from drift.rollout.working_directory import begin_session, working_directory
+from drift.working_directory import begin_session, working_directory
 from drift.shards import MANIFEST, Shards, write_manifest
 from drift.verification.pool import VerifierPool
 

@@ -1,7 +1,7 @@
-"""The working directory of a rollout: named by everything that decides its result, held by one process at a time.
+"""The working directory of long work: named by everything that decides its result, held by one process at a time.
 
-Running the same rollout again finds the same directory and goes on there; any changed setting is another directory, and
-what has changed is said.
+Running the same rollout or training again finds the same directory and goes on there; any changed setting is another
+directory, and what has changed is said.
 """
 
 import fcntl
@@ -18,26 +18,26 @@ from drift.shards import replace_durably
 
 logger = logging.getLogger(__name__)
 
-_NOTE = "rollout.json"
+_NOTE = "work.json"
 # Facts that are fingerprints, which tell a reader nothing.
-_NAMED_BY_CONTENT = {"model", "problems"}
+_NAMED_BY_CONTENT = {"model", "problems", "examples"}
 
 
 @contextmanager
 def working_directory(root: Path, facts: Mapping[str, Any], description: str) -> Iterator[Path]:
-    """The directory of the rollout with these facts, for this process alone.
+    """The directory of the work with these facts, for this process alone.
 
     Args:
-        root: under which every rollout has a directory of its own.
+        root: under which every rollout (or training) has a directory of its own.
         facts: what decides the result.
-        description: what is done, for the messages; rollouts of the same description are compared.
+        description: what is done, for the messages; work of the same description is compared.
 
     Raises:
-        UserError: when another process is at the same rollout.
+        UserError: when another process is at the same work.
     """
     directory = root / fingerprint(dict(facts))
     directory.mkdir(parents=True, exist_ok=True)
-    with exclusive(directory):
+    with exclusive(directory, description):
         if (directory / _NOTE).exists():
             (directory / _NOTE).touch()  # the last one that was asked for, with which the next is compared
         else:
@@ -46,14 +46,14 @@ def working_directory(root: Path, facts: Mapping[str, Any], description: str) ->
 
 
 def begin_session(directory: Path, facts: Mapping[str, Any], description: str) -> int:
-    """Counts the processes that have sampled in a directory; returns the number of this one, from 1 on."""
+    """Counts the processes that have worked in a directory; returns the number of this one, from 1 on."""
     sessions = _read_note(directory)["sessions"] + 1 if (directory / _NOTE).exists() else 1
     _write_note(directory, {"description": description, "facts": dict(facts), "sessions": sessions})
     return int(sessions)
 
 
 @contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
+def exclusive(directory: Path, description: str) -> Iterator[None]:
     """Keeps other processes out of a directory; the lock goes with the process, however it ends.
 
     Raises:
@@ -64,13 +64,14 @@ def exclusive(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"Another run is sampling the same trajectories in {directory}: wait for it to end, or change the seed."
+                f"Another run is {description} with the same settings in {directory}: wait for it to end, or change the "
+                "seed."
             ) from error
         yield
 
 
 def _say_what_changed(root: Path, facts: Mapping[str, Any], description: str) -> None:
-    """Compares a new rollout with the last one of the same description."""
+    """Compares new work with the last of the same description."""
     notes = sorted(root.glob(f"*/{_NOTE}"), key=lambda path: path.stat().st_mtime, reverse=True)
     earlier = [
         note["facts"] for note in (_read_note(path.parent) for path in notes) if note["description"] == description

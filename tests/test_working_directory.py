@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from drift.errors import UserError
-from drift.rollout.working_directory import begin_session, working_directory
+from drift.working_directory import begin_session, working_directory
 
 FACTS = {"model": "m", "temperature": 0.8, "protocol": {"max_turns": 5, "feedback": "No."}}
 
@@ -42,7 +42,7 @@ def test_rollouts_of_another_kind_are_not_compared(tmp_path, caplog) -> None:
 def test_two_processes_are_not_at_the_same_rollout(tmp_path) -> None:
     with (
         working_directory(tmp_path, FACTS, "sampling"),
-        pytest.raises(UserError, match="Another run is sampling the same trajectories"),
+        pytest.raises(UserError, match="Another run is sampling with the same settings"),
         working_directory(tmp_path, FACTS, "sampling"),
     ):
         pass
