@@ -1,6 +1,5 @@
 """What happens around a run: paths are anchored, errors become one sentence, and the end says what came out."""
 
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,7 +8,7 @@ import click
 from kedro.framework.hooks import hook_impl
 from kedro.io.core import DatasetError, VersionNotFoundError
 
-from drift.errors import UserError
+from drift.errors import UserError, disk_full
 from drift.parameters import WorkingDirectory, check_parameters
 
 if TYPE_CHECKING:
@@ -56,9 +55,8 @@ class ProjectHooks:
             if isinstance(cause, UserError):
                 _raise(cause)
         for cause in causes:
-            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-                where = cause.filename or "the disk"
-                _raise(UserError(f"There is no room left ({where}): make some and run the same command again."))
+            if full := disk_full(cause):
+                _raise(full)
         missing = any(isinstance(cause, VersionNotFoundError | FileNotFoundError) for cause in causes)
         if isinstance(error, DatasetError) and missing and self._loading:
             _raise(

@@ -8,13 +8,14 @@ from tqdm import tqdm
 _LOG_FILE_SECONDS = 30.0
 
 
-def progress_bar(description: str, total: int, unit: str, initial: int = 0) -> "tqdm[Any]":
-    """A bar over `total` units of which `initial` were done before this process began."""
+def progress_bar(description: str, total: int, unit: str, initial: int = 0, hidden: bool = False) -> "tqdm[Any]":
+    """A bar over `total` units of which `initial` were done before this process began; hidden, it shows nothing."""
     return tqdm(
         desc=description,
         total=total,
         unit=unit,
         initial=initial,
+        disable=hidden,
         mininterval=0.2 if sys.stderr.isatty() else _LOG_FILE_SECONDS,
         dynamic_ncols=True,
         smoothing=0.05,

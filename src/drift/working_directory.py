@@ -64,8 +64,8 @@ def exclusive(directory: Path, description: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"Another run is {description} with the same settings in {directory}: wait for it to end, or change the "
-                "seed."
+                f"Another run is {description} with the same settings in {directory}: wait for it to end, or change "
+                "the seed."
             ) from error
         yield
 

@@ -27,9 +27,9 @@ from drift.rollout.plan import Rollout
 from drift.rollout.scheduler import Conversation, run_problems
 from drift.rollout.shard_writer import Finished, ShardWriter, finished_problems
 from drift.rollout.vllm_settings import usable_cores
-from drift.working_directory import begin_session, working_directory
 from drift.shards import MANIFEST, Shards, write_manifest
 from drift.verification.pool import VerifierPool
+from drift.working_directory import begin_session, working_directory
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from drift.errors import UserError
 from drift.parameters import EngineParameters, FloatType
-from drift.rollout.engine import Completion, Sampling
 from drift.parent_death import PARENT_VARIABLE
+from drift.rollout.engine import Completion, Sampling
 from drift.rollout.vllm_settings import engine_arguments, set_environment, threads_of_processes
 
 if TYPE_CHECKING:

@@ -1,13 +1,17 @@
 """Training examples: what one row of `weighted_turns` asks of the model."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from drift.errors import UserError
 from drift.shards import Shards
+
+_COLUMNS = ["problem_id", "trajectory_id", "weight", "token_ids", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ def read_examples(weighted_turns: Shards) -> list[Example]:
     Raises:
         UserError: when there are none.
     """
-    examples = [_example(row) for table in weighted_turns.tables() for row in table.to_pylist()]
+    examples = [example for table in weighted_turns.tables(_COLUMNS) for example in _examples(table)]
     if not examples:
         raise UserError(
             "There is nothing to train on: no problem was solved by any trajectory and weighting.unsolved is "
@@ -44,12 +48,27 @@ def read_examples(weighted_turns: Shards) -> list[Example]:
     return sorted(examples, key=lambda example: (example.problem_id, example.trajectory_id))
 
 
-def _example(row: dict) -> Example:
-    spans = row["targets"]
-    targets = np.concatenate([np.arange(span["start"], span["end"]) for span in spans])
-    return Example(
-        row["problem_id"], row["trajectory_id"], np.asarray(row["token_ids"], dtype=np.int64), targets, row["weight"]
-    )
+def _examples(table: pa.Table) -> Iterator[Example]:
+    """The rows of a shard; token ids are read as arrays and never become Python numbers."""
+    problem_ids, trajectory_ids, weights = (table[name].to_pylist() for name in _COLUMNS[:3])
+    for row, (token_ids, spans) in enumerate(zip(table["token_ids"], table["targets"].to_pylist(), strict=True)):
+        yield Example(
+            problem_ids[row],
+            trajectory_ids[row],
+            token_ids.values.to_numpy().astype(np.int64),
+            np.concatenate([np.arange(span["start"], span["end"]) for span in spans]),
+            weights[row],
+        )
+
+
+def examples_fingerprint(examples: Sequence[Example]) -> str:
+    """A short name for what is trained on, whichever version of the data it was read from."""
+    digest = hashlib.blake2b(digest_size=8)
+    for example in examples:
+        digest.update(f"{example.problem_id}\0{example.trajectory_id}\0{example.weight!r}\0".encode())
+        digest.update(example.token_ids.tobytes())
+        digest.update(example.targets.tobytes())
+    return digest.hexdigest()
 
 
 def batches(num_examples: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
@@ -69,19 +88,3 @@ def batches(num_examples: int, batch_size: int, steps: int, seed: int) -> Iterat
             epoch += 1
         batch, order = order[:batch_size], order[batch_size:]
         yield batch
-
-
-def micro_batches(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:
-    """Cuts a batch into groups of similar length that hold at most `max_tokens` with their padding.
-
-    A single example longer than `max_tokens` is a group of its own. Order and cut change speed and memory, never the
-    gradient of the whole batch.
-    """
-    groups: list[list[Example]] = []
-    for example in sorted(examples, key=lambda example: len(example.token_ids), reverse=True):
-        longest = len(groups[-1][0].token_ids) if groups else 0
-        if groups and (len(groups[-1]) + 1) * longest <= max_tokens:
-            groups[-1].append(example)
-        else:
-            groups.append([example])
-    return groups

@@ -1,124 +1,178 @@
-"""The trained policy: loaded with float32 master weights, asked for target tokens only, saved as it was found."""
+"""The policy in training: loaded as it is stored, asked for target tokens only, saved as it was found."""
 
+import logging
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from drift.adapters import merged
 from drift.errors import UserError
 from drift.model_directory import model_files
-from drift.training.examples import Example
+from drift.training.attention import PACKED, UnsupportedAttentionError, register_packed_attention
+from drift.training.output_layer import token_nll
+from drift.training.packing import Pack
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig
 
-_LOGIT_TOLERANCE = 1e-3
+logger = logging.getLogger(__name__)
+
+_HALF_TOLERANCE, _TOLERANCE = 3e-2, 1e-3
+"""Of logits, relative to their largest: what rounding may change, in half precision and in others."""
+_DROPOUTS = ("attention_dropout", "attn_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop")
+
+
+class PackedPolicy(torch.nn.Module):
+    """A causal language model that is asked for -log pi of the targets of a pack.
+
+    Attributes:
+        model: the model, as transformers loaded it.
+        packs: whether all sequences of a pack go through the model in one row. Models that keep a state besides
+            attention, or want something of attention that packs do not have, get them one by one.
+    """
+
+    def __init__(self, model: PreTrainedModel, packs: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.packs = packs
+
+    def forward(self, pack: Pack) -> torch.Tensor:
+        """-log pi of each target token given what stands before it, float32 or better, shape (T,).
+
+        Only the rows of the output layer that predict a target are computed; logits of a pack never exist at once.
+        """
+        hidden_TD = self.hidden_states(pack)[pack.target_T - 1]
+        head = output_layer(self.model)
+        return token_nll(
+            hidden_TD,
+            head.weight,
+            head.bias,
+            pack.token_ids_L[pack.target_T],
+            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            scale=_logit_scale(self.model.config),
+        )
+
+    def hidden_states(self, pack: Pack) -> torch.Tensor:
+        """Last hidden states, shape (L, D)."""
+        if not self.packs:
+            rows = zip(pack.token_ids_L.split(pack.lengths_E), pack.position_L.split(pack.lengths_E), strict=True)
+            return torch.cat([self._row(token_ids, position) for token_ids, position in rows])
+        offsets = [0, *torch.tensor(pack.lengths_E).cumsum(0).tolist()]
+        return self._row(
+            pack.token_ids_L,
+            pack.position_L,
+            pack_lengths=pack.lengths_E,
+            pack_offsets=torch.tensor(offsets, dtype=torch.int32, device=pack.token_ids_L.device),
+        )
+
+    def _row(self, token_ids_L: torch.Tensor, position_L: torch.Tensor, **pack: Any) -> torch.Tensor:  # noqa: ANN401
+        row = {"input_ids": token_ids_L[None], "position_ids": position_L[None]}
+        return self.model.base_model(**row, use_cache=False, **pack).last_hidden_state[0]
+
+
+def output_layer(model: PreTrainedModel) -> torch.nn.Linear:
+    """The layer from hidden states to logits."""
+    return cast("torch.nn.Linear", model.get_output_embeddings())
+
+
+def _logit_scale(config: "PretrainedConfig") -> float:
+    """Factor on the logits: Granite divides them, Cohere multiplies them."""
+    return getattr(config, "logit_scale", None) or 1.0 / getattr(config, "logits_scaling", 1.0)
 
 
 def load_policy(
-    path: Path, device: "torch.device", trust_remote_code: bool, adapter: Path | None = None
-) -> "PreTrainedModel":
-    """Loads a policy in float32, with dropout off; an adapter that belongs to it is merged into its weights.
+    path: Path, device: torch.device, trust_remote_code: bool = False, adapter: Path | None = None
+) -> PackedPolicy:
+    """Loads a policy in the number format it is stored in; an adapter that belongs to it is merged in float32.
 
     Raises:
-        UserError: when the model does something to its logits that `target_nll` would miss.
+        UserError: when the model does something to its logits that training would miss.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as transformers_logging
+    register_packed_attention()
+    policy = _load(path, device, trust_remote_code, adapter, PACKED)
+    if policy is not None and agrees_with_itself(policy):
+        return policy
+    policy = cast("PackedPolicy", _load(path, device, trust_remote_code, adapter, None))
+    if not agrees_with_itself(policy):
+        raise UserError(
+            f"{type(policy.model).__name__} does something to its logits that training does not know of, and would "
+            "learn from wrong ones: use another model."
+        )
+    logger.info("%s cannot be packed: sequences are computed one by one", type(policy.model).__name__)
+    return policy
 
+
+def _load(
+    path: Path, device: torch.device, trust_remote_code: bool, adapter: Path | None, attention: str | None
+) -> PackedPolicy | None:
+    """The policy with one kind of attention (None: the model's own); None where it does not have this kind."""
     transformers_logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(
-        path,
-        dtype=torch.float32,
-        trust_remote_code=trust_remote_code,
-        # benchmarks/attention.py: on a CPU the plain form is the faster one for short sequences.
-        attn_implementation="eager" if device.type == "cpu" else "sdpa",
-    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype="auto" if adapter is None else torch.float32,
+            trust_remote_code=trust_remote_code,
+            attn_implementation=attention or "eager",
+        )
+    except ValueError:
+        if attention is None:
+            raise
+        return None
     if adapter is not None:
         model = merged(model, adapter)
-    model = model.to(device).eval()
-    probe = torch.arange(2, 10, device=device)[None]
-    with torch.no_grad():
-        own, ours = model(probe).logits, output_logits(model, _hidden_states(model, probe))
-    if not torch.allclose(own, ours, atol=_LOGIT_TOLERANCE, rtol=_LOGIT_TOLERANCE):
-        raise UserError(
-            f"{type(model).__name__} changes its logits after the output layer (soft-capping or scaling), which "
-            "training does not support: use a model without it."
-        )
-    return model
+    return packed_policy(model.to(device), packs=attention == PACKED)
 
 
-def _hidden_states(model: "PreTrainedModel", token_ids: "torch.Tensor") -> "torch.Tensor":
-    """Last hidden states, shape (E, L, D)."""
-    return model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
+def packed_policy(model: PreTrainedModel, packs: bool = True) -> PackedPolicy:
+    """A loaded model without dropout, as a policy in training."""
+    for name in _DROPOUTS:
+        if hasattr(model.config, name):
+            setattr(model.config, name, 0.0)
+    return PackedPolicy(model.eval(), packs and not model._is_stateful)
 
 
-def output_logits(model: "PreTrainedModel", hidden: "torch.Tensor") -> "torch.Tensor":
-    """The output layer alone, shape (…, V)."""
-    head = cast("torch.nn.Module", model.get_output_embeddings())
-    return head(hidden)
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """Examples as tensors, padded on the right, where a causal model never sees the padding.
-
-    Attributes:
-        token_ids: shape (E, L).
-        example_T: row of each target, shape (T,).
-        position_T: position of each target in its row, shape (T,).
-        weight_E: shape (E,).
-        num_targets_E: shape (E,).
-    """
-
-    token_ids: "torch.Tensor"
-    example_T: "torch.Tensor"
-    position_T: "torch.Tensor"
-    weight_E: "torch.Tensor"
-    num_targets_E: "torch.Tensor"
-
-
-def collate(examples: Sequence[Example], device: "torch.device") -> MicroBatch:
-    """Pads examples to the longest; nothing attends to the padding and nothing is learned there."""
-    import torch
-
-    sequences = [torch.from_numpy(example.token_ids) for example in examples]
-    num_targets = torch.tensor([len(example.targets) for example in examples])
-    return MicroBatch(
-        torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True).to(device),
-        torch.arange(len(examples)).repeat_interleave(num_targets).to(device),
-        torch.cat([torch.from_numpy(example.targets) for example in examples]).to(device),
-        torch.tensor([example.weight for example in examples], dtype=torch.float64).to(device),
-        num_targets.to(device),
+@torch.no_grad()
+def agrees_with_itself(policy: PackedPolicy) -> bool:
+    """Whether what training computes of two packed sequences is what the model says of each by itself."""
+    device = policy.model.device
+    sequences = [torch.arange(2, 13, device=device), torch.arange(3, 10, device=device)]
+    lengths = tuple(map(len, sequences))
+    pack = Pack(
+        token_ids_L=torch.cat(sequences),
+        position_L=torch.cat([torch.arange(length, device=device) for length in lengths]),
+        lengths_E=lengths,
+        target_T=torch.cat([torch.arange(1, length, device=device) for length in lengths])
+        + torch.tensor([0] * (lengths[0] - 1) + [lengths[0]] * (lengths[1] - 1), device=device),
+        example_T=torch.empty(0),
+        weight_E=torch.empty(0),
+        num_targets_E=torch.empty(0),
     )
+    try:
+        ours = policy(pack)
+    except UnsupportedAttentionError:
+        return False
+    logits = [policy.model(sequence[None], use_cache=False).logits[0, :-1].float() for sequence in sequences]
+    own = torch.nn.functional.cross_entropy(torch.cat(logits), pack.token_ids_L[pack.target_T], reduction="none")
+    half = policy.model.dtype in (torch.bfloat16, torch.float16)
+    error = (own.to(ours) - ours).abs().max() / own.abs().max()
+    return bool(error <= (_HALF_TOLERANCE if half else _TOLERANCE))
 
 
-def target_nll(model: "PreTrainedModel", batch: MicroBatch) -> "torch.Tensor":
-    """-log pi of each target token given what stands before it, float32, shape (T,).
-
-    Only the rows of the output layer that predict a target are computed; logits of other positions never exist.
-    """
-    import torch
-
-    hidden = _hidden_states(model, batch.token_ids)[batch.example_T, batch.position_T - 1]
-    logits = output_logits(model, hidden).to(torch.promote_types(hidden.dtype, torch.float32))
-    targets = batch.token_ids[batch.example_T, batch.position_T]
-    return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-
-
-def save_policy(model: "PreTrainedModel", reference: Path, target: Path) -> None:
+def save_policy(model: PreTrainedModel, weights: Mapping[str, torch.Tensor], reference: Path, target: Path) -> None:
     """Saves the policy in the reference's layout: its own weights, the reference's tokenizer files unchanged.
 
     Args:
-        model: the trained policy, in the number format it shall have on disk.
+        model: whose configuration is saved.
+        weights: the trained weights by their names in the model, in the number format they shall have on disk.
         reference: the directory it was loaded from.
         target: an empty directory.
     """
-    model.save_pretrained(target)
+    model.save_pretrained(target, state_dict=dict(weights))
     for file in model_files(reference):
         if file.parent == reference and "safetensors" not in file.name and not (target / file.name).exists():
             shutil.copy2(file, target / file.name)

@@ -1,24 +1,27 @@
 """From weighted turns to a checkpoint that says what it was trained from."""
 
 import gc
-import shutil
+import json
+import logging
+import signal
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drift import __version__
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
-from drift.model_directory import ModelDirectory, model_files
+from drift.model_directory import ADAPTER, ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
-from drift.shards import Shards, replace_durably
-from drift.training.examples import read_examples
-from drift.training.loop import train
-from drift.training.model import load_policy, save_policy
+from drift.shards import Shards
+from drift.training.examples import Example, examples_fingerprint, read_examples
+from drift.training.job import TrainingJob
+from drift.working_directory import begin_session, working_directory
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+logger = logging.getLogger(__name__)
+
+_DESCRIPTION = "training"
 
 
 def train_policy(
@@ -28,9 +31,9 @@ def train_policy(
     training: TrainingParameters,
     weighting: WeightingParameters,
     seed: int,
-    working_directory: Path,
-) -> tuple[ModelDirectory, list[dict[str, float]]]:
-    """Fine-tunes the reference policy on weighted turns.
+    root: Path,
+) -> tuple[ModelDirectory, list[dict[str, Any]]]:
+    """Fine-tunes the reference policy on weighted turns, or goes on where an earlier process stopped.
 
     Args:
         weighted_turns: the data.
@@ -39,36 +42,75 @@ def train_policy(
         training: the settings.
         weighting: for `prune_below`.
         seed: of the order of the data.
-        working_directory: where the checkpoint is put together.
+        root: under which every training has a directory of its own.
 
     Returns:
         The checkpoint, and the rows of `training_log`.
 
     Raises:
         UserError: when there is nothing to train on, the data comes from another policy, or training diverges.
+        KeyboardInterrupt: after Ctrl-C, with the state saved; SystemExit: after SIGTERM.
     """
-    import torch
-
     refuse_other_policy(weighted_turns, reference)
     examples = read_examples(weighted_turns)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(seed)
-    policy = load_policy(reference.path, device, model.trust_remote_code, reference.adapter)
-    log = train(policy, examples, training, weighting.prune_below, model.dtype, seed)
-    checkpoint = _save(policy, reference.path, working_directory)
-    del policy
-    gc.collect()
-    torch.cuda.empty_cache()  # evaluation starts an engine on the same GPU; without a GPU this does nothing
-    provenance: dict[str, Any] = {
-        "fingerprint": checkpoint.name,
-        "reference_model": reference.provenance,
+    job = TrainingJob(
+        weighted_turns=weighted_turns.path.absolute(),
+        reference=reference.path.absolute(),
+        reference_provenance=reference.provenance,
+        model=model,
+        training=training,
+        prune_below=weighting.prune_below,
+        seed=seed,
+    )
+    facts = job.facts(examples_fingerprint(examples))
+    with working_directory(root.absolute(), facts, _DESCRIPTION) as directory:
+        result = directory / "result"
+        if result.is_dir():
+            logger.info("This training is finished already: its checkpoint in %s is used", result)
+        else:
+            begin_session(directory, facts, _DESCRIPTION)
+            _run(job, examples, directory)
+        checkpoint, log = result / "checkpoint", json.loads((result / "log.json").read_text())
+    return ModelDirectory(checkpoint, _provenance(job, checkpoint, weighted_turns)), log
+
+
+def _run(job: TrainingJob, examples: Sequence[Example], directory: Path) -> None:
+    """Trains here, or in processes of their own where there are several."""
+    import torch
+
+    from drift.training.launch import launch
+    from drift.training.processes import Processes
+    from drift.training.session import InterruptedTraining, train
+
+    processes = job.training.processes or max(1, torch.cuda.device_count())
+    try:
+        if processes * job.training.hosts == 1:
+            train(job, examples, directory, Processes.alone())
+        else:
+            launch(job, directory, processes)
+    except InterruptedTraining as interrupted:
+        logger.warning("%s", interrupted)
+        if interrupted.number == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + interrupted.number) from None
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()  # evaluation starts an engine on the same GPU; without a GPU this does nothing
+
+
+def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards) -> dict[str, Any]:
+    """What the checkpoint says of itself."""
+    own: dict[str, Any] = {"adapter": "training.lora"} if (checkpoint / ADAPTER).is_dir() else {}
+    return {
+        **own,
+        "fingerprint": files_fingerprint(ModelDirectory(checkpoint, own).files()),
+        "reference_model": job.reference_provenance,
         "weighted_turns": {"path": str(weighted_turns.path), **weighted_turns.provenance},
-        "training": training.model_dump(mode="json"),
-        "prune_below": weighting.prune_below,
-        "seed": seed,
+        "training": json.loads(job.training.model_dump_json()),
+        "prune_below": job.prune_below,
+        "seed": job.seed,
         "packages": {"drift": __version__} | {name: version(name) for name in ("torch", "transformers")},
     }
-    return ModelDirectory(checkpoint, provenance), log
 
 
 def refuse_other_policy(weighted_turns: Shards, reference: ModelDirectory) -> None:
@@ -84,16 +126,3 @@ def refuse_other_policy(weighted_turns: Shards, reference: ModelDirectory) -> No
             f"({reference.provenance['path']}, {reference.fingerprint}): set model.path to the model that was sampled "
             "and run prepare_reference_model_node, or sample again."
         )
-
-
-def _save(policy: "PreTrainedModel", reference: Path, working_directory: Path) -> Path:
-    """Puts the checkpoint together in a directory named by its content."""
-    working_directory.mkdir(parents=True, exist_ok=True)
-    partial = Path(mkdtemp(prefix=".partial-", dir=working_directory))
-    save_policy(policy, reference, partial)
-    target = working_directory / files_fingerprint(model_files(partial))
-    if target.exists():
-        shutil.rmtree(partial)
-    else:
-        replace_durably(partial, target)
-    return target

@@ -1,0 +1,152 @@
+"""Attention over packs: every sequence of a row attends to itself alone, and nothing is computed for any other pair.
+
+Registered with transformers under one name. On a GPU in half precision it is torch's variable-length flash attention;
+elsewhere each sequence is attended by itself, by the form that `benchmarks/attention.py` found to be the fastest.
+
+Shapes: _B one, _H heads, _G key-value heads, _L tokens of the row, _D size of a head.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+PACKED = "drift_packed"
+_QUERIES_AT_ONCE = 256
+"""Rows of scores that exist at the same time on a CPU."""
+
+
+class UnsupportedAttentionError(Exception):
+    """The model wants something of attention that packs do not have."""
+
+
+def register_packed_attention() -> None:
+    """Lets models be loaded with `attn_implementation=PACKED`."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(PACKED, packed_attention)
+
+
+def packed_attention(
+    module: "torch.nn.Module",
+    query_BHLD: "torch.Tensor",
+    key_BGLD: "torch.Tensor",
+    value_BGLD: "torch.Tensor",
+    attention_mask: "torch.Tensor | None",
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: "torch.Tensor | None" = None,
+    pack_lengths: tuple[int, ...] | None = None,
+    pack_offsets: "torch.Tensor | None" = None,
+    **_: Any,  # noqa: ANN401
+) -> "tuple[torch.Tensor, None]":
+    """The function transformers calls in every layer.
+
+    Args:
+        module: the layer's attention.
+        query_BHLD: shape (1, H, L, D).
+        key_BGLD: shape (1, G, L, D), G divides H.
+        value_BGLD: shape (1, G, L, D).
+        attention_mask: None; what may be attended to follows from the lengths.
+        scaling: factor on the scores; None takes 1 / sqrt(D).
+        dropout: 0.
+        sliding_window: each token attends to itself and the `sliding_window` - 1 before it; None to all before it.
+        softcap: None.
+        s_aux: None.
+        pack_lengths: tokens of each sequence; None for a row that is one sequence.
+        pack_offsets: where each sequence begins and the last one ends, int32, on the device.
+
+    Raises:
+        UnsupportedAttentionError: when scores are to be capped, sunk or dropped, or there is a mask.
+    """
+    import torch
+
+    if attention_mask is not None or softcap is not None or s_aux is not None or dropout:
+        raise UnsupportedAttentionError(type(module).__name__)
+    lengths = pack_lengths or (query_BHLD.shape[2],)
+    if query_BHLD.is_cuda and query_BHLD.dtype in (torch.bfloat16, torch.float16) and pack_offsets is not None:
+        out = _flash(query_BHLD, key_BGLD, value_BGLD, scaling, sliding_window, max(lengths), pack_offsets)
+    else:
+        out = _one_by_one(query_BHLD, key_BGLD, value_BGLD, scaling, sliding_window, lengths)
+    return out, None
+
+
+def _flash(
+    query_BHLD: "torch.Tensor",
+    key_BGLD: "torch.Tensor",
+    value_BGLD: "torch.Tensor",
+    scaling: float | None,
+    sliding_window: int | None,
+    longest: int,
+    pack_offsets: "torch.Tensor",
+) -> "torch.Tensor":
+    """Torch's variable-length flash attention, shape (1, L, H, D)."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    query, key, value = (tensor[0].transpose(0, 1) for tensor in (query_BHLD, key_BGLD, value_BGLD))
+    window = (-1, 0) if sliding_window is None or longest <= sliding_window else (sliding_window - 1, 0)
+    out = varlen_attn(
+        query,
+        key,
+        value,
+        pack_offsets,
+        pack_offsets,
+        longest,
+        longest,
+        scale=scaling,
+        window_size=window,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    return out[None]  # type: ignore[index]
+
+
+def _one_by_one(
+    query_BHLD: "torch.Tensor",
+    key_BGLD: "torch.Tensor",
+    value_BGLD: "torch.Tensor",
+    scaling: float | None,
+    sliding_window: int | None,
+    lengths: tuple[int, ...],
+) -> "torch.Tensor":
+    """Each sequence by itself, shape (1, L, H, D)."""
+    import torch
+
+    parts = zip(*(tensor.split(lengths, dim=2) for tensor in (query_BHLD, key_BGLD, value_BGLD)), strict=True)
+    outs = [_causal(query, key, value, scaling, sliding_window) for query, key, value in parts]
+    return torch.cat(outs, dim=2).transpose(1, 2)
+
+
+def _causal(
+    query_BHLD: "torch.Tensor",
+    key_BGLD: "torch.Tensor",
+    value_BGLD: "torch.Tensor",
+    scaling: float | None,
+    sliding_window: int | None,
+) -> "torch.Tensor":
+    """Causal attention of one sequence, in blocks of queries that see no key after their last, shape (1, H, L, D)."""
+    import torch
+
+    num_groups, length = query_BHLD.shape[1] // key_BGLD.shape[1], query_BHLD.shape[2]
+    key, value = (tensor.repeat_interleave(num_groups, dim=1) for tensor in (key_BGLD, value_BGLD))
+    scaling = query_BHLD.shape[-1] ** -0.5 if scaling is None else scaling
+    outs = []
+    for start in range(0, length, _QUERIES_AT_ONCE):
+        stop = min(start + _QUERIES_AT_ONCE, length)
+        first = 0 if sliding_window is None else max(0, start - sliding_window + 1)
+        scores = query_BHLD[:, :, start:stop] @ key[:, :, first:stop].transpose(2, 3) * scaling
+        scores = scores + _mask(start, stop, first, sliding_window, scores)
+        share = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+        outs.append(share.to(value.dtype) @ value[:, :, first:stop])
+    return torch.cat(outs, dim=2)
+
+
+def _mask(start: int, stop: int, first: int, sliding_window: int | None, like: "torch.Tensor") -> "torch.Tensor":
+    """0 where query `start` … `stop` may see key `first` … `stop`, -inf elsewhere, shape (queries, keys)."""
+    import torch
+
+    query = torch.arange(start, stop, device=like.device)[:, None]
+    key = torch.arange(first, stop, device=like.device)[None]
+    unseen = key > query if sliding_window is None else (key > query) | (key <= query - sliding_window)
+    return torch.zeros_like(unseen, dtype=like.dtype).masked_fill_(unseen, float("-inf"))

@@ -1,0 +1,25 @@
+"""The decoder layers of a model: what is sharded, checkpointed and compiled one at a time."""
+
+from functools import partial
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+
+def decoder_layers(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The modules that transformers says must not be split over devices, in order."""
+    names = set(model._no_split_modules or ())
+    return [module for module in model.modules() if type(module).__name__ in names]
+
+
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Keeps only the inputs of layers for the way back; what is inside them is computed again."""
+    for layer in decoder_layers(model):
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def compile_layers(model: PreTrainedModel) -> None:
+    """Compiles every layer for packs of any length."""
+    for layer in decoder_layers(model):
+        layer.compile(dynamic=True)

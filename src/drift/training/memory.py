@@ -1,0 +1,60 @@
+"""Memory of activations: measured on a few tokens, so that recomputation is chosen only where it is needed."""
+
+from typing import Any
+
+import psutil
+import torch
+
+from drift.training.examples import Example
+from drift.training.model import PackedPolicy
+from drift.training.packing import packed
+
+_PROBE_TOKENS = 64
+_SHARE_OF_FREE_MEMORY = 0.8
+"""What activations may take of it; the rest is for temporary results and fragments."""
+
+
+def activation_bytes_per_token(policy: PackedPolicy, computing_dtype: torch.dtype) -> float:
+    """What autograd keeps of a token for the way back, weights not counted.
+
+    Args:
+        policy: in the number format it is stored in.
+        computing_dtype: the format it will compute in; the measured bytes are scaled to it.
+    """
+    device, dtype = policy.model.device, policy.model.dtype
+    ids = torch.arange(_PROBE_TOKENS) % policy.model.config.vocab_size
+    example = Example("", 0, ids.numpy(), torch.tensor([1]).numpy(), 1.0)
+    weights = {weight.untyped_storage().data_ptr() for weight in policy.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    def give_back(tensor: Any) -> Any:  # noqa: ANN401
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, give_back):
+        policy(packed([example], device))
+    return sum(kept.values()) / _PROBE_TOKENS * computing_dtype.itemsize / dtype.itemsize
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of the device nothing has taken yet."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def needs_activation_checkpointing(
+    bytes_per_token: float, longest_pack: int, reserved: int, device: torch.device
+) -> bool:
+    """Whether the activations of the longest pack would not fit.
+
+    Args:
+        bytes_per_token: of activations.
+        longest_pack: tokens.
+        reserved: bytes that will be taken by what does not exist yet (gradients, moments).
+        device: where.
+    """
+    return bytes_per_token * longest_pack > _SHARE_OF_FREE_MEMORY * (free_bytes(device) - reserved)
