@@ -1,51 +1,70 @@
-"""Plain against fused attention, forward and backward, at the sizes of the embedded default.
+"""Causal attention of one sequence on a CPU: torch's fused kernel against plain products in blocks, by length.
 
     python benchmarks/attention.py
 
-Prints training tokens per second of both on this machine's CPU, with bfloat16 weights, in one run and in turn, and the
-ratio of their medians. Written to `benchmarks/attention.json`.
+Forward and backward in bfloat16 at the bundled model's heads (9 of 64, 3 key-value heads), in one run and in turn.
+Prints milliseconds (medians) and their ratio; `drift.training.attention` changes over where it crosses one. Written to
+`benchmarks/attention.json`.
 """
 
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drift.parameters import ModelParameters
-from drift.rollout.reference import prepare_reference_model
+from drift.training.attention import _in_blocks
 
 RESULT = Path(__file__).with_suffix(".json")
-ROWS, LENGTH, REPEATS = 8, 120, 7
+HEADS, GROUPS, SIZE = 9, 3, 64
+LENGTHS = (64, 128, 256, 512, 1024, 2048)
+TOKENS, REPEATS = 4096, 7
 
 
-def tokens_per_second(model: PreTrainedModel) -> float:
-    """One forward and backward pass."""
-    token_ids = torch.randint(2, 1000, (ROWS, LENGTH))
+def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """torch's kernel."""
+    return torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+
+
+def in_blocks(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Ours."""
+    return _in_blocks(query, key, value, None, None)
+
+
+FORMS = {"fused": fused, "blocks": in_blocks}
+
+
+def milliseconds(form: str, length: int) -> float:
+    """Forward and backward of one sequence, mean over as many as make `TOKENS`."""
+    shapes = [(1, heads, length, SIZE) for heads in (HEADS, GROUPS, GROUPS)]
+    query, key, value = (torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for shape in shapes)
+    upstream = torch.randn(1, HEADS, length, SIZE, dtype=torch.bfloat16)
     started = time.perf_counter()
-    model(token_ids, logits_to_keep=20).logits.float().logsumexp(-1).mean().backward()
-    return ROWS * LENGTH / (time.perf_counter() - started)
+    for _ in range(TOKENS // length):
+        wide = [tensor.repeat_interleave(HEADS // GROUPS, dim=1) for tensor in (key, value)]
+        FORMS[form](query, *wide).backward(upstream)
+    return (time.perf_counter() - started) / (TOKENS // length) * 1e3
 
 
 def main() -> None:
-    """Measures both in turn."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = prepare_reference_model(ModelParameters(path="bundled:smollm2-135m-instruct"), Path(directory)).path
-        models = {
-            kind: AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16, attn_implementation=kind)
-            for kind in ("eager", "sdpa")
-        }
-    rates: dict[str, list[float]] = {kind: [] for kind in models}
-    for _ in range(REPEATS + 1):
-        for kind, model in models.items():
-            rates[kind].append(tokens_per_second(model))
-    medians = {kind: round(statistics.median(rate[1:])) for kind, rate in rates.items()}
-    result = {"tokens_per_second": medians, "ratio": round(medians["eager"] / medians["sdpa"], 2)}
-    print(json.dumps(result))
-    RESULT.write_text(json.dumps({"command": "python benchmarks/attention.py", **result}, indent=2) + "\n")
+    """Measures both in turn at every length."""
+    rows = []
+    for length in LENGTHS:
+        times: dict[str, list[float]] = {form: [] for form in FORMS}
+        for _ in range(REPEATS + 1):
+            for form in FORMS:
+                times[form].append(milliseconds(form, length))
+        medians = {form: round(statistics.median(values[1:]), 2) for form, values in times.items()}
+        rows.append(
+            {
+                "length": length,
+                "milliseconds": medians,
+                "fused_to_blocks": round(medians["fused"] / medians["blocks"], 2),
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    RESULT.write_text(json.dumps({"command": "python benchmarks/attention.py", "lengths": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

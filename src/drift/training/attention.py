@@ -1,7 +1,7 @@
 """Attention over packs: every sequence of a row attends to itself alone, and nothing is computed for any other pair.
 
 Registered with transformers under one name. On a GPU in half precision it is torch's variable-length flash attention;
-elsewhere each sequence is attended by itself, by the form that `benchmarks/attention.py` found to be the fastest.
+elsewhere each sequence is attended by itself.
 
 Shapes: _B one, _H heads, _G key-value heads, _L tokens of the row, _D size of a head.
 """
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 PACKED = "drift_packed"
+_SHORT = 512
+"""Tokens up to which plain products are no slower on a CPU than the fused kernel (`benchmarks/attention.py`); they keep
+their scores for the way back, which longer sequences cannot afford."""
 _QUERIES_AT_ONCE = 256
-"""Rows of scores that exist at the same time on a CPU."""
+"""Rows of scores in one block of plain products."""
 
 
 class UnsupportedAttentionError(Exception):
@@ -125,20 +128,36 @@ def _causal(
     scaling: float | None,
     sliding_window: int | None,
 ) -> "torch.Tensor":
-    """Causal attention of one sequence, in blocks of queries that see no key after their last, shape (1, H, L, D)."""
+    """Causal attention of one sequence, shape (1, H, L, D)."""
     import torch
 
     num_groups, length = query_BHLD.shape[1] // key_BGLD.shape[1], query_BHLD.shape[2]
     key, value = (tensor.repeat_interleave(num_groups, dim=1) for tensor in (key_BGLD, value_BGLD))
+    if length > _SHORT and (sliding_window is None or length <= sliding_window):
+        return torch.nn.functional.scaled_dot_product_attention(query_BHLD, key, value, is_causal=True, scale=scaling)
+    return _in_blocks(query_BHLD, key, value, scaling, sliding_window)
+
+
+def _in_blocks(
+    query_BHLD: "torch.Tensor",
+    key_BHLD: "torch.Tensor",
+    value_BHLD: "torch.Tensor",
+    scaling: float | None,
+    sliding_window: int | None,
+) -> "torch.Tensor":
+    """Plain products in blocks of queries that see no key after their last and none before their window."""
+    import torch
+
+    length = query_BHLD.shape[2]
     scaling = query_BHLD.shape[-1] ** -0.5 if scaling is None else scaling
     outs = []
     for start in range(0, length, _QUERIES_AT_ONCE):
         stop = min(start + _QUERIES_AT_ONCE, length)
         first = 0 if sliding_window is None else max(0, start - sliding_window + 1)
-        scores = query_BHLD[:, :, start:stop] @ key[:, :, first:stop].transpose(2, 3) * scaling
+        scores = query_BHLD[:, :, start:stop] @ key_BHLD[:, :, first:stop].transpose(2, 3) * scaling
         scores = scores + _mask(start, stop, first, sliding_window, scores)
         share = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-        outs.append(share.to(value.dtype) @ value[:, :, first:stop])
+        outs.append(share.to(value_BHLD.dtype) @ value_BHLD[:, :, first:stop])
     return torch.cat(outs, dim=2)
 
 

@@ -20,7 +20,7 @@ from drift.training.master_weights import MasterWeights
 from drift.training.model import PackedPolicy
 from drift.training.objective import weighted_nll
 from drift.training.optimizer import NamedAdamW
-from drift.training.packing import Pack, packed, packs_by_process
+from drift.training.packing import Pack, most_tokens, packed, packs_by_process
 from drift.training.processes import Processes
 from drift.training.schedules import learning_rate_factor
 from drift.training.sharded_weights import ShardedWeights
@@ -116,14 +116,18 @@ class Trainer:
             This process's part of L, of the sum of the examples' token-mean losses, and of the same with weights.
         """
         sums = torch.zeros(3, dtype=torch.float64, device=self.processes.device)
-        shares = packs_by_process(computed, self.training.micro_batch_tokens, self.processes.size)
-        for index, examples in enumerate(shares[self.processes.rank]):
+        for index, examples in enumerate(self._packs(computed)):
             self._key_dropout(step, index)
             sums += accumulate(
                 self.policy, packed(examples, self.processes.device), batch_size, self.training.token_normalisation
             )
             self.weights.collect_gradients()
         return sums
+
+    def _packs(self, examples: Sequence[Example]) -> list[list[Example]]:
+        """This process's packs of a batch; as many as every other's."""
+        max_tokens = most_tokens(self.training.micro_batch_tokens, self.processes.device)
+        return packs_by_process(examples, max_tokens, self.processes.size)[self.processes.rank]
 
     def _key_dropout(self, step: int, pack: int) -> None:
         """The noise of a pack depends on what it is, not on what was drawn before it."""
@@ -148,8 +152,7 @@ class Trainer:
     def held_out_loss(self, examples: Sequence[Example]) -> float:
         """Weighted mean of the token-mean loss of examples, nats per token, without a gradient."""
         weighted_sum = torch.zeros((), dtype=torch.float64, device=self.processes.device)
-        shares = packs_by_process(examples, self.training.micro_batch_tokens, self.processes.size)
-        for share in shares[self.processes.rank]:
+        for share in self._packs(examples):
             pack = packed(share, self.processes.device)
             weighted_sum += weighted_nll(self.policy(pack), pack.example_T, pack.weight_E, pack.num_targets_E, 1)
         (total,) = self.processes.sum([weighted_sum.item()])

@@ -17,6 +17,7 @@ from drift.training.examples import Example
 if TYPE_CHECKING:
     import torch
 
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 2048, 16384
 # A token of a sequence of this length costs as much in attention as in the rest of a small model.
 _ATTENTION_EQUALS_THE_REST = 4096
 
@@ -68,6 +69,11 @@ def packed(examples: Sequence[Example], device: "torch.device") -> Pack:
         weight_E=torch.tensor([example.weight for example in examples] or [0.0], dtype=torch.float64).to(device),
         num_targets_E=torch.tensor(num_targets_E).to(device),
     )
+
+
+def most_tokens(asked: int | None, device: "torch.device") -> int:
+    """Size of a pack: what was asked for, or enough to keep the device busy."""
+    return asked or (_TOKENS_ON_GPU if device.type == "cuda" else _TOKENS_ON_CPU)
 
 
 def packs(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:

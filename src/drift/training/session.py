@@ -29,6 +29,7 @@ from drift.training.master_weights import MasterWeights
 from drift.training.memory import activation_bytes_per_token, needs_activation_checkpointing
 from drift.training.model import PackedPolicy, load_policy, save_policy
 from drift.training.optimizer import NamedAdamW
+from drift.training.packing import most_tokens
 from drift.training.processes import Processes
 from drift.training.sharded_weights import ShardedWeights
 from drift.training.states import States
@@ -120,7 +121,8 @@ def _prepare(job: TrainingJob, examples: Sequence[Example], processes: Processes
     )
     optimizer = NamedAdamW(weights.by_name, training)
     if training.activation_checkpointing is None:
-        longest = max(training.micro_batch_tokens, max(len(example.token_ids) for example in examples))
+        budget = most_tokens(training.micro_batch_tokens, processes.device)
+        longest = max(budget, *(len(example.token_ids) for example in examples))
         _checkpoint_if_needed(policy, weights, activations, longest, processes)
     return Trainer(policy, weights, optimizer, training, job.prune_below, job.seed, processes, size), adapter
 
