@@ -118,15 +118,33 @@ def test_equal_weights_can_be_drawn():
     assert sum(weights.y) == 8
 
 
-def test_the_learning_curve_has_both_losses_and_the_gradient_norm():
-    steps = np.arange(1, 21)
-    columns = {name: np.linspace(2, 1, 20) for name in ("loss", "weighted_loss", "gradient_norm")}
-    rest = {"learning_rate": 1e-5, "tokens_per_second": 400.0, "effective_sample_size": 6.0}
-    figure = learning_curve_chart(pd.DataFrame({"step": steps, **columns, **rest}))
-    drawn = [trace for trace in figure.data if trace.showlegend is not False]
-    assert len(drawn) == 3
-    assert all(list(trace.x) == steps.tolist() for trace in figure.data)
-    assert "20 steps" in figure.layout.title.text
+def training_log(**held_out) -> pd.DataFrame:
+    falling = dict.fromkeys(("loss", "weighted_mean_loss", "gradient_norm"), np.linspace(2, 1, 20))
+    rest = {"num_computed": 7, "tokens_per_second": 400.0, "effective_sample_size": 6.0, "held_out_loss": np.nan}
+    return pd.DataFrame({"step": np.arange(1, 21), **falling, **rest, **held_out})
+
+
+def test_the_learning_curve_has_losses_gradient_examples_and_speed():
+    figure = learning_curve_chart(training_log())
+    drawn = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert drawn == [
+        "loss, unweighted",
+        "loss, weighted mean",
+        "gradient norm",
+        "examples computed",
+        "effective sample size",
+        "tokens per second",
+    ]
+    assert all(list(trace.x) == list(range(1, 21)) for trace in figure.data)
+    assert figure.layout.title.text == "Weighted mean loss over 20 steps: 1.89 → 1.11 nats per token"
+
+
+def test_the_learning_curve_shows_the_held_out_loss_where_it_was_measured():
+    measured = np.where(np.arange(1, 21) % 10 == 0, np.linspace(3, 2, 20), np.nan)
+    figure = learning_curve_chart(training_log(held_out_loss=measured))
+    line = figure.data[-1]
+    assert (line.name, list(line.x)) == ("loss on held-out problems", [10, 20])
+    assert figure.layout.title.text == "Loss on held-out problems over 20 steps: 2.53 → 2.00"
 
 
 def test_importing_the_charts_does_not_import_plotly():

@@ -61,12 +61,20 @@ def _weighting_sentence(summary: Summary) -> str:
 
 
 def _training_sentence(log: Any) -> str:  # noqa: ANN401
-    quarter = max(1, len(log) // 4)
-    losses = log["weighted_loss"]
+    from drift.training.charts import first_and_last
+
+    first, last = first_and_last(log, "weighted_mean_loss")
+    held_out = log["held_out_loss"].dropna()
+    measured = f", on held-out problems {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f}" if len(held_out) else ""
+    pruned = log["pruned_mass"].max()
+    bound = (
+        f"; pruning changed a step's gradient by at most {pruned:.1e} of the largest gradient of one example"
+        if pruned
+        else ""
+    )
     return (
-        f"training: {len(log)} steps, weighted loss {losses.iloc[:quarter].mean():.3f} → "
-        f"{losses.iloc[-quarter:].mean():.3f} (means of the first and the last quarter), "
-        f"median of {log['tokens_per_second'].median():.0f} tokens/s."
+        f"training: {len(log)} steps, weighted mean loss {first:.3f} → {last:.3f} nats per token (means of the first and "
+        f"the last quarter){measured}, median of {log['tokens_per_second'].median():,.0f} tokens/s{bound}."
     )
 
 

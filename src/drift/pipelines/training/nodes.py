@@ -28,11 +28,11 @@ def train_policy(
 
     directory = working_directory.root / "training"
     checkpoint, log = train_policy(weighted_turns, reference_model, model, training, weighting, seed.root, directory)
-    return checkpoint, pd.DataFrame(log)
+    return checkpoint, pd.DataFrame(log).astype(dict.fromkeys(("weighted_mean_loss", "mfu", "held_out_loss"), float))
 
 
 def draw_learning_curve(training_log: pd.DataFrame) -> Figure:
-    """Draws loss and gradient norm over the steps."""
+    """Draws losses, gradient norm, examples and speed over the steps."""
     from drift.training.charts import learning_curve_chart
 
     return learning_curve_chart(training_log)
