@@ -73,8 +73,8 @@ def _training_sentence(log: Any) -> str:  # noqa: ANN401
         else ""
     )
     return (
-        f"training: {len(log)} steps, weighted mean loss {first:.3f} → {last:.3f} nats per token (means of the first and "
-        f"the last quarter){measured}, median of {log['tokens_per_second'].median():,.0f} tokens/s{bound}."
+        f"training: {len(log)} steps, weighted mean loss {first:.3f} → {last:.3f} nats per token (means of the first "
+        f"and the last quarter){measured}, median of {log['tokens_per_second'].median():,.0f} tokens/s{bound}."
     )
 
 

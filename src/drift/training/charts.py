@@ -60,10 +60,11 @@ def learning_curve_chart(training_log: "pd.DataFrame") -> "Figure":
 
 
 def title(training_log: "pd.DataFrame") -> str:
-    """The finding: held-out loss where it was measured, else the weighted mean loss, at the beginning and at the end."""
+    """The finding: how the held-out loss fell, or the weighted mean loss where nothing was held out."""
     held_out = training_log["held_out_loss"].dropna()
     if len(held_out) > 1:
-        return f"Loss on held-out problems over {len(training_log)} steps: {held_out.iloc[0]:.2f} → {held_out.iloc[-1]:.2f}"
+        first, last = held_out.iloc[0], held_out.iloc[-1]
+        return f"Loss on held-out problems over {len(training_log)} steps: {first:.2f} → {last:.2f}"
     first, last = first_and_last(training_log, "weighted_mean_loss")
     return f"Weighted mean loss over {len(training_log)} steps: {first:.2f} → {last:.2f} nats per token"
 

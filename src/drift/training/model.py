@@ -173,6 +173,8 @@ def save_policy(model: PreTrainedModel, weights: Mapping[str, torch.Tensor], ref
         target: an empty directory.
     """
     model.save_pretrained(target, state_dict=dict(weights))
+    model.config.dtype = next(iter(weights.values())).dtype  # transformers notes the format the model computes in
+    model.config.save_pretrained(target)
     for file in model_files(reference):
         if file.parent == reference and "safetensors" not in file.name and not (target / file.name).exists():
             shutil.copy2(file, target / file.name)
