@@ -26,7 +26,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -163,7 +163,7 @@ def step(way: str, trainer: Trainer, examples: list[Example]) -> None:
 def trainer_of(model: PreTrainedModel, max_tokens: int | None, device: torch.device) -> Trainer:
     """The model with masters and optimiser."""
     training = TrainingParameters(steps=1, batch_size=1, learning_rate=1e-5, micro_batch_tokens=max_tokens)
-    policy = packed_policy(model.to(device), packs=True)
+    policy = packed_policy(cast("PreTrainedModel", torch.nn.Module.to(model, device)))
     size, weights = ModelSize.of(policy), MasterWeights(policy.model, torch.bfloat16)
     optimizer = NamedAdamW(weights.by_name, training)
     return Trainer(policy, weights, optimizer, training, 0.0, 0, Processes.alone(device), size)

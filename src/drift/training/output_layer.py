@@ -67,8 +67,8 @@ class _TokenNLL(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
-        (gradient_T,) = gradients
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
+        (gradient_T,) = grad_outputs
         hidden_TD, weight_VD, bias_V, target_T, normaliser_T = ctx.saved_tensors
         to_hidden, to_weight, to_bias, *_ = ctx.needs_input_grad
         hidden_grad = torch.empty_like(hidden_TD) if to_hidden else None
