@@ -74,7 +74,10 @@ class Row:
         cell = self.cells[column]
         if not isinstance(cell, Sequence) or isinstance(cell, str):
             raise CellFault(f"`{column}` is {json_type(cell)}, not a list of options")
-        return [option.strip() if isinstance(option, str) else scalar_text(option) for option in cell]
+        try:
+            return [option.strip() if isinstance(option, str) else scalar_text(option) for option in cell]
+        except CellFault as fault:
+            raise CellFault(f"`{column}` has an option that {fault}") from fault
 
     def index(self, column: str, size: int) -> int:
         """A position in a list of `size`.

@@ -83,8 +83,8 @@ def benchmark_problems(source: BenchmarkSource, part: ProblemPart, avoid: Collec
     reading.say_what_is_left_out()
     if not reading.problems:
         raise UserError(
-            f"`problems.{part}`: no problem of {source.source} is left ({reading.left_out_in_words()}): look at "
-            f"{', '.join(map(str, files))}."
+            f"`problems.{part}`: no problem of {source.source} is left; rows are left out: "
+            f"{reading.left_out_in_words()}: look at {', '.join(map(str, files))}."
         )
     return fixed_choice(reading.problems, source.limit)
 
@@ -188,8 +188,8 @@ class _Reading:
         return "an earlier problem again" if is_same else "an earlier problem with another answer"
 
     def left_out_in_words(self) -> str:
-        """`53 rows: needs a picture; 2 rows: marked expert`."""
-        return "; ".join(f"{count:,} rows: {reason}" for reason, count in self.left_out.most_common())
+        """`needs a picture (53), marked expert (2)`."""
+        return ", ".join(f"{reason} ({count:,})" for reason, count in self.left_out.most_common())
 
     def say_what_is_left_out(self) -> None:
         """One line in the log."""
