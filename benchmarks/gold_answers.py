@@ -55,7 +55,7 @@ def verdicts(pool: VerifierPool, problems: Sequence[Problem]) -> dict[str, Any]:
         for one, other in itertools.pairwise(problems)
         if one.verifier == other.verifier and one.answer != other.answer
     ]
-    others = graded(pool, *zip(*neighbours, strict=True), WAYS["boxed"])
+    others = graded(pool, [one for one, _ in neighbours], [answer for _, answer in neighbours], WAYS["boxed"])
     result[CONTROL] = {
         "pairs": len(neighbours),
         "correct": sum(verdict == "correct" for verdict in others.values()) / len(neighbours),
