@@ -76,7 +76,10 @@ def sample_together(
             num_finished = len(finished.problem_ids)
             if num_finished:
                 logger.info(
-                    "%s: %d of %d problems are there already", description.capitalize(), num_finished, num_problems
+                    "%s: %d of %d problems are there already",
+                    description[:1].upper() + description[1:],
+                    num_finished,
+                    num_problems,
                 )
             if num_finished < num_problems:
                 held.enter_context(_told_when_interrupted(directory, num_problems))
