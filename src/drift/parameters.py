@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, ValidationError, model_validator
 
 from drift.errors import UserError
-from drift.problems.sources import ArithmeticSource, ProblemSource
+from drift.problems.benchmarks import BENCHMARKS
+from drift.problems.sources import ArithmeticSource, ProblemSource, source_name
 
 FloatType = Literal["float32", "bfloat16", "float16"]
 
@@ -51,24 +52,47 @@ class ModelParameters(Parameters):
     """Whether code that comes with the model may run on this machine."""
 
 
+def _how_many(sources: object) -> str:
+    return "several" if isinstance(sources, list | tuple) else "one"
+
+
 class ProblemsParameters(Parameters):
     """`problems`: what is asked, in training and in evaluation."""
 
     train: ProblemSource
     """Where the training problems come from."""
-    evaluation: ProblemSource
-    """Where the held-out problems come from; no problem may be in both."""
+    evaluation: Annotated[
+        Annotated[ProblemSource, Tag("one")] | Annotated[tuple[ProblemSource, ...], Tag("several")],
+        Discriminator(_how_many),
+    ]
+    """Where the held-out problems come from: one source, or a list of sources, each reported as a benchmark of its own.
+    No problem may be in both training and evaluation."""
+
+    @property
+    def evaluation_sources(self) -> tuple[ProblemSource, ...]:
+        """The sources of the held-out problems, also where there is one."""
+        return self.evaluation if isinstance(self.evaluation, tuple) else (self.evaluation,)
 
     @model_validator(mode="after")
     def _arithmetic_parts_are_of_one_range(self) -> Self:
-        train, evaluation = self.train, self.evaluation
-        if isinstance(train, ArithmeticSource) and isinstance(evaluation, ArithmeticSource):
-            bounds = {(part.smallest_addend, part.largest_addend) for part in (train, evaluation)}
-            if len(bounds) > 1:
-                raise ValueError(
-                    "the arithmetic parts have different addends, and would share problems: give both the same "
-                    "`smallest_addend` and `largest_addend`"
-                )
+        sources = [source for source in (self.train, *self.evaluation_sources) if isinstance(source, ArithmeticSource)]
+        if len({(source.smallest_addend, source.largest_addend) for source in sources}) > 1:
+            raise ValueError(
+                "the arithmetic parts have different addends, and would share problems: give both the same "
+                "`smallest_addend` and `largest_addend`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _benchmarks_have_names_of_their_own(self) -> Self:
+        names = [source_name(source) for source in self.evaluation_sources]
+        if not names:
+            raise ValueError("the list of the evaluation's sources is empty: name one")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"two sources of the evaluation are called {' and '.join(map(repr, twice))}, by which their results "
+                "could not be told apart: leave one out, or give a file another `name`"
+            )
         return self
 
 
@@ -233,10 +257,18 @@ class TrainingParameters(Parameters):
 
 
 class EvaluationParameters(Parameters):
-    """`evaluation`: greedy conversations with the reference and the trained policy."""
+    """`evaluation`: greedy conversations with the reference, the trained and other policies."""
 
     max_new_tokens: int = Field(ge=1)
     """Most tokens of one response."""
+    policies: dict[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """Further policies to compare with, name → directory: a Hugging Face model, or a version of `checkpoint`. A
+    relative path starts where the command runs."""
+    attempts: int = Field(default=0, ge=0)
+    """Control: this many independent single-turn attempts per problem and policy, without any feedback, drawn at
+    rollout.temperature and rollout.top_p; 0 makes none."""
     bootstrap_samples: int = Field(default=2000, ge=100)
     """Resamples of the problems behind each 95 % interval."""
 
@@ -254,7 +286,8 @@ TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
 }
 """Every key of `parameters.yml` and the model that reads it."""
 
-_SOURCE_TAGS = {"arithmetic", "file"}
+# What pydantic puts between the names of an error's place: which kind of source, and how many.
+_TAGS = {"arithmetic", "file", *BENCHMARKS, "one", "several"}
 
 
 def check_parameters(raw: Mapping[str, Any]) -> None:
@@ -283,7 +316,8 @@ def _faults(key: str, model: type[BaseModel], value: object) -> Iterator[str]:
         model.model_validate(value)
     except ValidationError as error:
         for fault in error.errors():
-            name = ".".join([key, *(str(part) for part in fault["loc"] if part not in _SOURCE_TAGS)])
+            tags = _TAGS if key == "problems" else set()
+            name = ".".join([key, *(str(part) for part in fault["loc"] if part not in tags)])
             if fault["type"] == "extra_forbidden":
                 yield f"{name} is not a parameter"
             elif fault["type"] == "missing":

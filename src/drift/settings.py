@@ -1,11 +1,14 @@
 """Project settings, read by Kedro."""
 
+from drift.config_loader import ConfigLoader
 from drift.hooks import ProjectHooks
 
 HOOKS = (ProjectHooks(),)
 
 # Nothing about a user's project leaves the machine.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
+
+CONFIG_LOADER_CLASS = ConfigLoader
 
 # Environments hold only what differs from `base`, also inside a key.
 CONFIG_LOADER_ARGS = {

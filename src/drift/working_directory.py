@@ -83,7 +83,9 @@ def _say_what_changed(root: Path, facts: Mapping[str, Any], description: str) ->
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         ]
-        logger.info("%s starts afresh, since this changed: %s", description.capitalize(), ", ".join(changed))
+        logger.info(
+            "%s starts afresh, since this changed: %s", description[:1].upper() + description[1:], ", ".join(changed)
+        )
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -42,6 +42,17 @@ def test_the_default_is_valid(parameters):
         ("problems", "train", {"source": "filee"}, r"problems\.train: .*'arithmetic', 'file'"),
         (
             "problems",
+            "evaluation",
+            [{"source": "math"}, {"source": "file"}],
+            r"problems\.evaluation\.1\.path is missing",
+        ),
+        ("problems", "evaluation", {"source": "math", "limit": 0}, r"problems\.evaluation\.limit: input should be"),
+        ("problems", "evaluation", [{"source": "maths"}], r"problems\.evaluation\.0: .*'math', 'math500'"),
+        ("problems", "evaluation", [], r"list of the evaluation's sources is empty"),
+        ("evaluation", "attempts", -1, r"evaluation\.attempts: input should be greater than or equal to 0"),
+        ("evaluation", "policies", {"sft": ""}, r"evaluation\.policies\.sft: string should have at least 1"),
+        (
+            "problems",
             "train",
             {"source": "arithmetic", "limit": 1, "path": "x"},
             r"problems\.train\.path is not a param",

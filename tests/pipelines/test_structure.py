@@ -110,7 +110,7 @@ def test_listing_pipelines_imports_nothing_heavy():
 
 
 def test_the_stages_know_nothing_of_kedro():
-    allowed = {"pipelines", "datasets"}
+    allowed = {"pipelines", "datasets", "config_loader.py"}
     for file in (PROJECT / "src/drift").rglob("*.py"):
         room = file.relative_to(PROJECT / "src/drift").parts[0]
         if room in allowed or room in {"settings.py", "pipeline_registry.py", "hooks.py", "__main__.py"}:

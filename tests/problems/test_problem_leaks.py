@@ -23,6 +23,19 @@ def test_exactly_the_shared_texts_are_found(train: list[list[str]], held_out: li
     assert overlap(problems([" ".join(words) for words in train]), respelled) == shared
 
 
+def rephrasing(text: str, original: str) -> Problem:
+    return Problem(text, text, "1", "exact", "test", original=original)
+
+
+def test_a_rephrasing_leaks_what_it_rephrases() -> None:
+    asked, other = problems(["How  many?"]), problems(["Other?"])
+    assert overlap([rephrasing("Tell me how many.", "how many?")], asked) == ["p0"]
+    assert overlap(asked, [rephrasing("Tell me how many.", "how many?")]) == ["Tell me how many."]
+    two = [rephrasing("Count them.", "How many?"), rephrasing("Give the number.", "how many?")]
+    assert overlap(two[:1], two[1:]) == ["Give the number."]
+    assert overlap(two, other) == []
+
+
 def test_disjoint_problems_pass() -> None:
     refuse_leaks(problems(["a", "b"]), problems(["c"]))
 

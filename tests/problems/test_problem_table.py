@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drift.pipelines.problem_frames import from_frame, to_frame
 from drift.problems.problem import PROBLEM_SCHEMA, VERIFIER_NAMES, Problem, from_table, to_table
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -14,6 +15,7 @@ PROBLEMS = st.builds(
     verifier=st.sampled_from(VERIFIER_NAMES),
     source=TEXTS,
     num_choices=st.none() | st.integers(2, 10),
+    original=st.none() | TEXTS,
 )
 
 
@@ -29,3 +31,10 @@ def test_further_columns_and_their_order_do_not_matter() -> None:
     table = to_table(problems)
     reordered = table.select(table.column_names[::-1]).append_column("note", [["x"]])
     assert from_table(reordered) == problems
+
+
+def test_a_table_of_before_rephrasings_were_known_is_read() -> None:
+    problems = [Problem("a", "What?", "1", "exact", "test", 4)]
+    frame = to_frame(problems)
+    assert from_frame(frame) == problems
+    assert from_frame(frame.drop(columns="original")) == problems

@@ -1,6 +1,10 @@
-"""Greedy conversations with each policy, through the same scheduler that samples the training data."""
+"""Greedy conversations with each policy and, as a control, independent attempts without feedback.
+
+Both go through the same scheduler that samples the training data.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +15,7 @@ from drift.parameters import EvaluationParameters, ModelParameters, ProtocolPara
 from drift.problems.problem import Problem
 from drift.protocol.trajectory import EVAL_TRAJECTORY_SCHEMA
 from drift.rollout.plan import Rollout
-from drift.rollout.sample import sample
+from drift.rollout.sample import sample_together
 from drift.shards import Shards, ShardStream
 
 
@@ -22,33 +26,54 @@ def evaluate_policies(
     protocol: ProtocolParameters,
     evaluation: EvaluationParameters,
     rollout: RolloutParameters,
+    seed: int,
     working_directory: Path,
-) -> ShardStream:
-    """One greedy conversation per problem with each policy; a policy that was evaluated before is not asked again.
+) -> tuple[ShardStream, ShardStream]:
+    """One greedy conversation per problem with each policy and, where asked for, independent attempts at it.
+
+    The engine starts once for each policy; one whose conversations and attempts are all there is not asked again.
 
     Args:
-        problems: held-out problems.
+        problems: held-out problems, of one benchmark or several.
         policies: name → model directory.
         model: number format of sampling.
         protocol: how it is asked.
-        evaluation: the token limit.
-        rollout: its engine settings and shard size are shared.
+        evaluation: the token limit and the number of attempts.
+        rollout: how attempts are drawn; its engine settings and shard size are shared.
+        seed: of the attempts.
         working_directory: where unfinished and finished conversations are kept.
+
+    Returns:
+        The conversations and the attempts, rows of `EVAL_TRAJECTORY_SCHEMA`; without attempts the second has no rows.
     """
     refuse_other_reference(policies)
-    conversations = {
-        name: sample(
-            Rollout(policy, model, problems, protocol, 1, 0.0, 1.0, evaluation.max_new_tokens, seed=0),
-            rollout.engine,
-            rollout.rows_per_shard,
-            working_directory,
-            f"evaluating the {name} policy",
-        )
-        for name, policy in policies.items()
-    }
+    conversations, attempts = {}, {}
+    for name, policy in policies.items():
+        greedy = Rollout(policy, model, problems, protocol, 1, 0.0, 1.0, evaluation.max_new_tokens, seed=0)
+        plans = {f"evaluating the {name} policy": greedy}
+        if evaluation.attempts:
+            plans[f"independent attempts of the {name} policy"] = independent_attempts(
+                greedy, evaluation.attempts, rollout, seed
+            )
+        sampled = sample_together(plans, rollout.engine, rollout.rows_per_shard, working_directory)
+        conversations[name] = sampled[0]
+        if evaluation.attempts:
+            attempts[name] = sampled[1]
     benchmarks = {problem.problem_id: problem.source for problem in problems}
-    provenance = {name: shards.provenance for name, shards in conversations.items()}
-    return ShardStream(_labelled(conversations, benchmarks), provenance)
+    return _stream(conversations, benchmarks), _stream(attempts, benchmarks)
+
+
+def independent_attempts(greedy: Rollout, num_attempts: int, rollout: RolloutParameters, seed: int) -> Rollout:
+    """The control for an evaluation: the same problems and token limit, one turn, drawn as training data is."""
+    return replace(
+        greedy,
+        protocol=greedy.protocol.model_copy(update={"max_turns": 1}),
+        num_trajectories=num_attempts,
+        temperature=rollout.temperature,
+        top_p=rollout.top_p,
+        seed=seed,
+        seed_per_request=rollout.seed_per_request,
+    )
 
 
 def refuse_other_reference(policies: Mapping[str, ModelDirectory]) -> None:
@@ -66,9 +91,16 @@ def refuse_other_reference(policies: Mapping[str, ModelDirectory]) -> None:
         )
 
 
-def _labelled(conversations: Mapping[str, Shards], benchmarks: Mapping[str, str]) -> Iterator[pa.Table]:
+def _stream(shards_by_policy: Mapping[str, Shards], benchmarks: Mapping[str, str]) -> ShardStream:
+    """What was sampled from each policy as one table; one without rows where nothing was."""
+    provenance = {name: shards.provenance for name, shards in shards_by_policy.items()}
+    tables = _labelled(shards_by_policy, benchmarks) if shards_by_policy else [EVAL_TRAJECTORY_SCHEMA.empty_table()]
+    return ShardStream(tables, provenance)
+
+
+def _labelled(shards_by_policy: Mapping[str, Shards], benchmarks: Mapping[str, str]) -> Iterator[pa.Table]:
     """Shards with the policy and the benchmark written into every row."""
-    for policy, shards in conversations.items():
+    for policy, shards in shards_by_policy.items():
         for table in shards.tables():
             sources = [benchmarks[problem_id] for problem_id in table["problem_id"].to_pylist()]
             columns = {"policy": [policy] * len(table), "benchmark": sources}

@@ -13,4 +13,5 @@ def to_frame(problems: list[Problem]) -> pd.DataFrame:
 
 def from_frame(frame: pd.DataFrame) -> list[Problem]:
     """The problems of a catalog table."""
-    return from_table(pa.Table.from_pandas(frame, schema=PROBLEM_SCHEMA, preserve_index=False))
+    schema = pa.schema([field for field in PROBLEM_SCHEMA if field.name != "original" or field.name in frame])
+    return from_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))

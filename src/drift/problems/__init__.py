@@ -1,1 +1,1 @@
-"""What is asked: the problem, the embedded arithmetic set, and the user's own files."""
+"""What is asked: the problem, the embedded arithmetic set, published sets, and the user's own files."""

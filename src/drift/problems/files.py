@@ -39,7 +39,8 @@ class FileSource(BaseModel):
     source: Literal["file"]
     """Chooses a file."""
     path: str = Field(min_length=1)
-    """The file: `.jsonl`, `.json` (an array of objects, or JSON lines), `.csv` (with a header) or `.parquet`; UTF-8."""
+    """The file: `.jsonl`, `.json` (an array of objects, or JSON lines), `.csv` (with a header), `.parquet` or `.arrow`;
+    UTF-8."""
     problem_column: str = "problem"
     """Column of the problem's text."""
     answer_column: str = "answer"

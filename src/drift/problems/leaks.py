@@ -1,4 +1,4 @@
-"""The leak check: no held-out problem may also be a training problem."""
+"""The leak check: no held-out problem, nor what it rephrases, may also be a training problem or what that rephrases."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,9 +9,12 @@ NUM_IDS_SHOWN = 5
 
 
 def overlap(train: Iterable[Problem], held_out: Iterable[Problem]) -> list[str]:
-    """The ids of the held-out problems whose text, but for case and white space, is also in `train`, in order."""
-    trained_on = {normalised_text(problem) for problem in train}
-    return [problem.problem_id for problem in held_out if normalised_text(problem) in trained_on]
+    """The ids of the held-out problems that share a text, but for case and white space, with `train`, in order.
+
+    The texts of a problem are its own and, where it rephrases another, that one's.
+    """
+    trained_on = texts_of(train)
+    return [problem.problem_id for problem in held_out if texts_of([problem]) & trained_on]
 
 
 def refuse_leaks(train: Iterable[Problem], held_out: Sequence[Problem]) -> None:
@@ -30,6 +33,16 @@ def refuse_leaks(train: Iterable[Problem], held_out: Sequence[Problem]) -> None:
     )
 
 
-def normalised_text(problem: Problem) -> str:
-    """The problem's text with case folded and every run of white space made one space."""
-    return " ".join(problem.problem.casefold().split())
+def texts_of(problems: Iterable[Problem]) -> set[str]:
+    """The normalised texts of problems and of what they rephrase."""
+    texts: set[str] = set()
+    for problem in problems:
+        texts.add(normalised_text(problem.problem))
+        if problem.original is not None:
+            texts.add(normalised_text(problem.original))
+    return texts
+
+
+def normalised_text(text: str) -> str:
+    """A text with case folded and every run of white space made one space."""
+    return " ".join(text.casefold().split())

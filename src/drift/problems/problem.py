@@ -17,6 +17,7 @@ PROBLEM_SCHEMA = pa.schema(
         pa.field("verifier", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("num_choices", pa.int32()),
+        pa.field("original", pa.string()),
     ]
 )
 
@@ -31,7 +32,8 @@ class Problem:
         answer: the gold answer, as the verifier reads it.
         verifier: name of the verifier that judges answers to it.
         source: the benchmark (or file) it comes from; results are grouped by it.
-        num_choices: number of options of a multiple-choice problem, else None.
+        num_choices: number of answers one can choose from (options, or 2 for true and false), else None.
+        original: the text of the problem that this one rephrases, None when it rephrases none.
     """
 
     problem_id: str
@@ -40,6 +42,7 @@ class Problem:
     verifier: VerifierName
     source: str
     num_choices: int | None = None
+    original: str | None = None
 
 
 def to_table(problems: Sequence[Problem]) -> pa.Table:
@@ -49,5 +52,6 @@ def to_table(problems: Sequence[Problem]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Problem]:
-    """The problems of a `problems` table, in order; the inverse of `to_table`."""
-    return [Problem(**row) for row in table.select(PROBLEM_SCHEMA.names).to_pylist()]
+    """The problems of a `problems` table, in order; the inverse of `to_table`. A table may lack `original`."""
+    names = [name for name in PROBLEM_SCHEMA.names if name != "original" or name in table.column_names]
+    return [Problem(**row) for row in table.select(names).to_pylist()]

@@ -8,7 +8,7 @@ fills short CSV lines with nulls.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -115,11 +115,24 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> FileRows:
     return content
 
 
+def read_arrow(path: Path, wanted: Sequence[str]) -> FileRows:
+    """Reads the wanted columns of an Arrow stream, as some data sets on the Hugging Face Hub are stored."""
+    content = FileRows("row")
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            content.columns = dict.fromkeys(stream.schema.names)
+            content.rows = list(enumerate(_cells(stream, wanted, content.columns), start=1))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        content.faults.append(Fault(0, f"this is not a readable Arrow stream ({error})"))
+    return content
+
+
 READERS: Mapping[str, Callable[[Path, Sequence[str]], FileRows]] = {
     ".jsonl": read_json_lines,
     ".json": read_json,
     ".csv": read_csv,
     ".parquet": read_parquet,
+    ".arrow": read_arrow,
 }
 
 
@@ -191,6 +204,12 @@ def _parquet_cells(
     file: pq.ParquetFile, wanted: Sequence[str], columns: Mapping[str, None]
 ) -> Iterator[tuple[object, ...]]:
     present = [name for name in dict.fromkeys(wanted) if name in columns]
-    for batch in file.iter_batches(columns=present):
+    return _cells(file.iter_batches(columns=present), wanted, columns)
+
+
+def _cells(
+    batches: Iterable[pa.RecordBatch], wanted: Sequence[str], columns: Mapping[str, None]
+) -> Iterator[tuple[object, ...]]:
+    for batch in batches:
         absent = [ABSENT] * batch.num_rows
         yield from zip(*(batch.column(name).to_pylist() if name in columns else absent for name in wanted), strict=True)

@@ -70,11 +70,12 @@ class Costs:
     @contextmanager
     def count_grades(self, verifiers: VerifierPool) -> Iterator[None]:
         """Adds the verdicts that are given inside."""
+        graded, cached = verifiers.num_graded, verifiers.num_cached
         try:
             yield
         finally:
-            self.grades += verifiers.num_graded + verifiers.num_cached
-            self.cached_grades += verifiers.num_cached
+            self.grades += verifiers.num_graded - graded + verifiers.num_cached - cached
+            self.cached_grades += verifiers.num_cached - cached
 
     @contextmanager
     def time(self, phase: str) -> Iterator[None]:

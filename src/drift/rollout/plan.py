@@ -46,7 +46,8 @@ class Rollout:
         return {
             "model": self.policy.fingerprint,
             "dtype": self.model.dtype,
-            "problems": table_fingerprint(to_table(self.problems)),
+            # What a problem rephrases is not asked, so it decides nothing here.
+            "problems": table_fingerprint(to_table(self.problems).drop_columns(["original"])),
             "protocol": self.protocol.model_dump(mode="json"),
             "prompt_style": asdict(PROMPT_STYLES[self.protocol.prompt]),
             "n": self.num_trajectories,

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing, closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ import polars as pl
 from drift.errors import UserError
 from drift.fingerprint import fingerprint
 from drift.parameters import EngineParameters
-from drift.problems.problem import Problem
-from drift.protocol.chat import ChatFormat, chat_format_of
+from drift.protocol.chat import chat_format_of
 from drift.protocol.fit import refuse_too_long
 from drift.rollout.costs import Costs
 from drift.rollout.display import Tally, shown
@@ -42,35 +41,57 @@ _LEAST_FREE_BYTES = 64 * 2**20
 
 
 def sample(rollout: Rollout, engine: EngineParameters, rows_per_shard: int, root: Path, description: str) -> Shards:
-    """Samples a rollout, or what is left of it, and returns its finished shards.
+    """Samples a rollout, or what is left of it, and returns its finished shards; see `sample_together`."""
+    (shards,) = sample_together({description: rollout}, engine, rows_per_shard, root)
+    return shards
+
+
+def sample_together(
+    rollouts: Mapping[str, Rollout], engine: EngineParameters, rows_per_shard: int, root: Path
+) -> list[Shards]:
+    """Samples rollouts of one policy, or what is left of them, one after the other with a single start of the engine.
 
     Args:
-        rollout: what is sampled.
+        rollouts: what is sampled, by what is done, for progress and messages.
         engine: how the engine uses the machine; it does not decide the result.
         rows_per_shard: most trajectories of one shard.
-        root: under which the rollout has a directory of its own.
-        description: what is done, for progress and messages.
+        root: under which every rollout has a directory of its own.
+
+    Returns:
+        The finished shards of each rollout.
 
     Raises:
         UserError: when an episode could outgrow the model's context, the engine fails, the disk is full, or another
             process is at it.
         KeyboardInterrupt: when the user stops it, after a sentence that says what is kept.
     """
-    facts = rollout.facts()
-    with working_directory(root, facts, description) as directory:
-        finished = finished_problems(directory)
-        remaining = [problem for problem in rollout.problems if problem.problem_id not in finished.problem_ids]
-        if finished.problem_ids:
-            done, total = len(finished.problem_ids), len(rollout.problems)
-            logger.info("%s: %d of %d problems are there already", description.capitalize(), done, total)
-        if remaining:
-            with _told_when_interrupted(directory, len(rollout.problems)):
-                _Session(rollout, engine, directory, description, remaining, finished).run(rows_per_shard)
-        elif not (directory / MANIFEST).exists():
-            ShardWriter(directory, rows_per_shard).finish()
-        _refuse_incomplete(rollout, directory)
-        write_manifest(directory, facts, asdict(Costs.load(directory)))
-    return Shards.open(directory)
+    with ExitStack() as held:
+        directories = [
+            held.enter_context(working_directory(root, rollout.facts(), description))
+            for description, rollout in rollouts.items()
+        ]
+        sessions = []
+        for directory, (description, rollout) in zip(directories, rollouts.items(), strict=True):
+            finished, num_problems = finished_problems(directory), len(rollout.problems)
+            num_finished = len(finished.problem_ids)
+            if num_finished:
+                logger.info(
+                    "%s: %d of %d problems are there already",
+                    description[:1].upper() + description[1:],
+                    num_finished,
+                    num_problems,
+                )
+            if num_finished < num_problems:
+                held.enter_context(_told_when_interrupted(directory, num_problems))
+                sessions.append(_Session(rollout, directory, description, finished))
+            elif not (directory / MANIFEST).exists():
+                ShardWriter(directory, rows_per_shard).finish()
+        if sessions:
+            _run(sessions, engine, rows_per_shard)
+        for directory, rollout in zip(directories, rollouts.values(), strict=True):
+            _refuse_incomplete(rollout, directory)
+            write_manifest(directory, rollout.facts(), asdict(Costs.load(directory)))
+    return [Shards.open(directory) for directory in directories]
 
 
 def start_verifiers() -> VerifierPool:
@@ -78,77 +99,84 @@ def start_verifiers() -> VerifierPool:
     return VerifierPool(max(2, min(_MOST_VERIFIERS, usable_cores() // 2)), _VERIFIER_TIMEOUT_SECONDS)
 
 
-@dataclass(frozen=True)
 class _Session:
     """What one process does for a rollout: it samples the problems that are not finished yet."""
 
-    rollout: Rollout
-    engine: EngineParameters
-    directory: Path
-    description: str
-    remaining: Sequence[Problem]
-    finished: Finished
-
-    def run(self, rows_per_shard: int) -> None:
-        """Checks what can be checked, samples, and makes the last shard."""
-        rollout, model = self.rollout, self.rollout.policy.path
-        chat = chat_format_of(model, rollout.protocol, rollout.model.trust_remote_code)
-        context = refuse_too_long(self.remaining, chat, model, rollout.protocol.max_turns, rollout.max_new_tokens)
-        _check_disk(self.directory, len(self.remaining) * rollout.num_trajectories * context)
-        tally, costs = self._tally(), Costs.load(self.directory)
-        # A continued rollout must not draw the same noise again: the engine's seed depends on how often it was begun.
-        session = begin_session(self.directory, rollout.facts(), self.description)
-        engine_seed = int(fingerprint({"seed": rollout.seed, "session": session}), 16)
-        starting = start_engine(rollout, self.engine, context, engine_seed)  # says which, before the display is there
-        writer = ShardWriter(self.directory, rows_per_shard)
-        try:
-            with shown(self.description, tally):
-                run_coroutine(self._sample(starting, chat, writer, tally, costs))
-            writer.finish()
-        finally:
-            writer.close()
-            costs.save(self.directory)
-
-    async def _sample(
-        self,
-        starting: AbstractAsyncContextManager[Engine],
-        chat: ChatFormat,
-        writer: ShardWriter,
-        tally: Tally,
-        costs: Costs,
-    ) -> None:
-        """Drives the engine over the problems and writes them as they finish."""
-        rollout, loop = self.rollout, asyncio.get_running_loop()
-        seed = rollout.seed if rollout.seed_per_request else None
-        begun = time.perf_counter()
-        with start_verifiers() as verifiers, ThreadPoolExecutor(1) as writing:
-            async with starting as engine:
-                costs.engine_start_seconds += time.perf_counter() - begun
-                tally.start()
-                sampling = rollout.sampling(chat)
-                conversation = Conversation(engine, chat, verifiers, sampling, rollout.protocol.max_turns, seed, costs)
-                runs = run_problems(conversation, self.remaining, rollout.num_trajectories, tally.add)
-                with costs.time("sampling"), costs.count_grades(verifiers):
-                    saved = time.monotonic()
-                    async with aclosing(runs):
-                        async for problems in runs:
-                            with costs.time("writing"):
-                                await loop.run_in_executor(writing, writer.add, problems)
-                            tally.finished_problems += len(problems)
-                            if time.monotonic() > saved + _SECONDS_BETWEEN_SAVED_COSTS:
-                                costs.save(self.directory)
-                                saved = time.monotonic()
-
-    def _tally(self) -> Tally:
-        """Where earlier processes stopped."""
-        num_finished, num_trajectories = len(self.finished.problem_ids), self.rollout.num_trajectories
-        return Tally(
-            num_problems=len(self.rollout.problems),
-            num_trajectories=num_trajectories,
-            finished_problems=num_finished,
-            finished_trajectories=num_finished * num_trajectories,
-            solved_at_turn_K=[self.finished.solved_at[turn + 1] for turn in range(self.rollout.protocol.max_turns)],
+    def __init__(self, rollout: Rollout, directory: Path, description: str, finished: Finished) -> None:
+        """Checks what can be checked before an engine is started."""
+        self.rollout, self.directory, self.description = rollout, directory, description
+        self.remaining = [problem for problem in rollout.problems if problem.problem_id not in finished.problem_ids]
+        model, protocol = rollout.policy.path, rollout.protocol
+        self.chat = chat_format_of(model, protocol, rollout.model.trust_remote_code)
+        self.context_tokens = refuse_too_long(
+            self.remaining, self.chat, model, protocol.max_turns, rollout.max_new_tokens
         )
+        _check_disk(directory, len(self.remaining) * rollout.num_trajectories * self.context_tokens)
+        self.costs = Costs.load(directory)
+        num_finished = len(finished.problem_ids)
+        self.tally = Tally(  # goes on where earlier processes stopped
+            num_problems=len(rollout.problems),
+            num_trajectories=rollout.num_trajectories,
+            finished_problems=num_finished,
+            finished_trajectories=num_finished * rollout.num_trajectories,
+            solved_at_turn_K=[finished.solved_at[turn + 1] for turn in range(protocol.max_turns)],
+        )
+
+    def begin(self) -> int:
+        """Counts this process; returns a seed for its noise, since a continued rollout must not draw the same again."""
+        session = begin_session(self.directory, self.rollout.facts(), self.description)
+        return int(fingerprint({"seed": self.rollout.seed, "session": session}), 16)
+
+    async def sample(self, engine: Engine, verifiers: VerifierPool, writing: Executor, writer: ShardWriter) -> None:
+        """Drives the engine over the problems and writes them as they finish."""
+        rollout, loop, costs, tally = self.rollout, asyncio.get_running_loop(), self.costs, self.tally
+        seed = rollout.seed if rollout.seed_per_request else None
+        tally.start()
+        sampling = rollout.sampling(self.chat)
+        conversation = Conversation(engine, self.chat, verifiers, sampling, rollout.protocol.max_turns, seed, costs)
+        runs = run_problems(conversation, self.remaining, rollout.num_trajectories, tally.add)
+        with costs.time("sampling"), costs.count_grades(verifiers):
+            saved = time.monotonic()
+            async with aclosing(runs):
+                async for problems in runs:
+                    with costs.time("writing"):
+                        await loop.run_in_executor(writing, writer.add, problems)
+                    tally.finished_problems += len(problems)
+                    if time.monotonic() > saved + _SECONDS_BETWEEN_SAVED_COSTS:
+                        costs.save(self.directory)
+                        saved = time.monotonic()
+
+
+def _run(sessions: Sequence[_Session], parameters: EngineParameters, rows_per_shard: int) -> None:
+    """Starts the engine, lets the sessions use it, and makes their last shards."""
+    context_tokens = max(session.context_tokens for session in sessions)
+    engine_seed, *_ = [session.begin() for session in sessions]
+    most_demanding = max((session.rollout for session in sessions), key=lambda rollout: rollout.seed_per_request)
+    # Says which engine it is, before a display is there.
+    starting = start_engine(most_demanding, parameters, context_tokens, engine_seed)
+    with ExitStack() as ending:
+        for session in sessions:
+            ending.callback(session.costs.save, session.directory)
+        writers = [
+            ending.enter_context(closing(ShardWriter(session.directory, rows_per_shard))) for session in sessions
+        ]
+        run_coroutine(_sample(starting, sessions, writers))
+
+
+async def _sample(
+    starting: AbstractAsyncContextManager[Engine], sessions: Sequence[_Session], writers: Sequence[ShardWriter]
+) -> None:
+    """The sessions one after the other; the first one's display shows the engine's start."""
+    with start_verifiers() as verifiers, ThreadPoolExecutor(1) as writing:
+        async with AsyncExitStack() as running:
+            engine: Engine | None = None
+            for session, writer in zip(sessions, writers, strict=True):
+                with shown(session.description, session.tally):
+                    if engine is None:
+                        with session.costs.time("engine_start"):
+                            engine = await running.enter_async_context(starting)
+                    await session.sample(engine, verifiers, writing, writer)
+                writer.finish()
 
 
 def _check_disk(directory: Path, most_tokens: int) -> None:

@@ -1,4 +1,4 @@
-"""Nodes of stage 4: held-out problems, greedy conversations with both policies, multi@k."""
+"""Nodes of stage 4: held-out problems, greedy conversations with every policy, multi@k."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +32,20 @@ def load_eval_problems(
     reference_model: ModelDirectory,
     seed: Seed,
 ) -> pd.DataFrame:
-    """Loads the held-out problems, checks them, and refuses those that are trained on."""
+    """Loads the held-out problems, checks them and the further policies, and refuses those that are trained on."""
+    from drift.evaluation.policies import named_policies
     from drift.problems.leaks import refuse_leaks
-    from drift.problems.sources import load_problems
-    from drift.rollout.checks import check_problems
+    from drift.problems.sources import load_evaluation_problems, published_names
+    from drift.rollout.checks import check_problems, refuse_misfits
 
-    loaded = load_problems(problems.evaluation, "evaluation", seed.root)
+    sources = problems.evaluation_sources
+    loaded = load_evaluation_problems(sources, seed.root)
     refuse_leaks(from_frame(train_problems), loaded)
-    check_problems(loaded, reference_model, model, protocol, evaluation.max_new_tokens)
-    return to_frame(loaded)
+    for policy in named_policies(evaluation.policies).values():
+        refuse_misfits(loaded, policy, model, protocol, evaluation.max_new_tokens)
+    return to_frame(
+        check_problems(loaded, reference_model, model, protocol, evaluation.max_new_tokens, published_names(sources))
+    )
 
 
 def evaluate_policies(
@@ -51,18 +56,21 @@ def evaluate_policies(
     protocol: ProtocolParameters,
     rollout: RolloutParameters,
     evaluation: EvaluationParameters,
+    seed: Seed,
     working_directory: WorkingDirectory,
-) -> ShardStream:
-    """Holds one greedy conversation per held-out problem with each policy."""
+) -> tuple[ShardStream, ShardStream]:
+    """Holds one greedy conversation per held-out problem with each policy, and makes the attempts of the control."""
     from drift.evaluation.conversations import evaluate_policies
+    from drift.evaluation.policies import named_policies
 
     return evaluate_policies(
         from_frame(eval_problems),
-        {"reference": reference_model, "trained": checkpoint},
+        {"reference": reference_model, "trained": checkpoint, **named_policies(evaluation.policies)},
         model,
         protocol,
         evaluation,
         rollout,
+        seed.root,
         working_directory.root / "evaluation",
     )
 
@@ -76,10 +84,12 @@ def score(
 ) -> dict[str, Any]:
     """Computes multi@k, correction rates and their intervals."""
     from drift.evaluation.score import score
+    from drift.problems.benchmarks import domains
     from drift.problems.problem import to_table
 
     problems = to_table(from_frame(eval_problems))
-    return score(eval_trajectories.read(), problems, protocol.max_turns, evaluation.bootstrap_samples, seed.root)
+    samples = evaluation.bootstrap_samples
+    return score(eval_trajectories.read(), problems, protocol.max_turns, samples, seed.root, domains())
 
 
 def draw_multi_at_k(multi_at_k: dict[str, Any]) -> Figure:

@@ -39,9 +39,10 @@ def create_pipeline() -> Pipeline:
                     "params:protocol",
                     "params:rollout",
                     "params:evaluation",
+                    "params:seed",
                     "params:working_directory",
                 ],
-                outputs="eval_trajectories",
+                outputs=["eval_trajectories", "eval_attempts"],
                 name="evaluate_policies_node",
             ),
             node(

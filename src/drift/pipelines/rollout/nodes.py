@@ -32,13 +32,13 @@ def load_train_problems(
     reference_model: ModelDirectory,
     seed: Seed,
 ) -> pd.DataFrame:
-    """Loads and checks the training problems."""
-    from drift.problems.sources import load_problems
+    """Loads and checks the training problems; of a published set, none that is evaluated."""
+    from drift.problems.sources import load_train_problems, published_names
     from drift.rollout.checks import check_problems
 
-    loaded = load_problems(problems.train, "train", seed.root)
-    check_problems(loaded, reference_model, model, protocol, rollout.max_new_tokens)
-    return to_frame(loaded)
+    loaded = load_train_problems(problems.train, problems.evaluation_sources, seed.root)
+    published = published_names([problems.train])
+    return to_frame(check_problems(loaded, reference_model, model, protocol, rollout.max_new_tokens, published))
 
 
 def sample_trajectories(

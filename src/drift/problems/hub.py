@@ -1,0 +1,100 @@
+"""The data files of a published set: from the Hugging Face Hub, or from a copy on this machine."""
+
+import logging
+from fnmatch import fnmatch
+from pathlib import Path
+
+from drift.errors import UserError
+from drift.problems.rows import READERS
+
+logger = logging.getLogger(__name__)
+
+
+def data_files(
+    name: str, repository: str, patterns: tuple[str, ...], path: str | None, revision: str | None
+) -> list[Path]:
+    """The files that hold a set's rows, in order of their names.
+
+    Args:
+        name: what the set is called in the parameters.
+        repository: the data set on the Hub.
+        patterns: of its files, from the root of the repository; `*` also matches `/`.
+        path: a file, or a directory with the repository's files; None takes them from the Hub.
+        revision: commit, tag or branch on the Hub; None takes the newest.
+
+    Raises:
+        UserError: when they are not there or cannot be had; it says which command or permission is needed.
+    """
+    if path is None:
+        root = _download(name, repository, patterns, revision)
+        where = f"The data set {repository} on the Hugging Face Hub"
+    else:
+        root = Path(path).expanduser().absolute()
+        where = f"The directory {root}"
+        if root.is_file():
+            return [_readable(name, root)]
+        if not root.is_dir():
+            raise UserError(
+                f"{name}: {root} does not exist: correct `path` (a relative one starts where the command runs), or "
+                f"fetch the set with `{_command(repository, root, revision)}`."
+            )
+    files = sorted(file for file in root.rglob("*") if file.is_file() and _matches(file, root, patterns))
+    if not files:
+        raise UserError(
+            f"{name}: {where} has none of the files {', '.join(patterns)}: name the file itself in `path`, or a "
+            f"directory made by `{_command(repository, Path('DIRECTORY'), revision)}`."
+        )
+    return files
+
+
+def _matches(file: Path, root: Path, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(file.relative_to(root).as_posix(), pattern) for pattern in patterns)
+
+
+def _readable(name: str, file: Path) -> Path:
+    if file.suffix.lower() not in READERS:
+        raise UserError(f"{name}: {file} ends in none of {', '.join(READERS)}: convert or rename it.")
+    return file
+
+
+def _command(repository: str, directory: Path, revision: str | None) -> str:
+    """What fetches a copy of the set, also on another machine."""
+    at = f" --revision {revision}" if revision else ""
+    return f"hf download --repo-type dataset {repository}{at} --local-dir {directory}"
+
+
+def _download(name: str, repository: str, patterns: tuple[str, ...], revision: str | None) -> Path:
+    """The Hub's snapshot of a set, in the Hub's own cache; only the files that are read."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    page = f"https://huggingface.co/datasets/{repository}"
+    elsewhere = f"`{_command(repository, Path('DIRECTORY'), revision)}`, and set `path` to that directory"
+    try:
+        snapshot = snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=list(patterns))
+    except GatedRepoError as error:
+        raise UserError(
+            f"{name}: {repository} is gated: accept its terms at {page}, then run `hf auth login`; or fetch it with "
+            f"{elsewhere}."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"{name}: {repository} has no revision {revision!r}: choose one listed at {page}.") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UserError(
+            f"{name}: {repository} is not a data set on the Hugging Face Hub that you can read: look at {page}, run "
+            f"`hf auth login`, or set `path` to a copy."
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"{name}: {repository} could not be downloaded from the Hugging Face Hub ({type(error).__name__}): check "
+            f"the connection, or fetch it where there is one with {elsewhere}."
+        ) from error
+    logger.info("%s: %s at revision %s", name, repository, Path(snapshot).name)
+    return Path(snapshot)
