@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from drift.chart_style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION
-from drift.evaluation.score import REFERENCE, TRAINED, policy_names
+from drift.evaluation.outcomes import REFERENCE, TRAINED, policy_names
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter

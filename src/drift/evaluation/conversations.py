@@ -51,6 +51,11 @@ def evaluate_policies(
     return ShardStream(_labelled(conversations, benchmarks), provenance)
 
 
+def no_attempts() -> ShardStream:
+    """No independent attempts: the control is off."""
+    return ShardStream([EVAL_TRAJECTORY_SCHEMA.empty_table()], {})
+
+
 def refuse_other_reference(policies: Mapping[str, ModelDirectory]) -> None:
     """Refuses to compare a checkpoint with a reference it was not trained from.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from drift.evaluation.score import REFERENCE, TRAINED, policy_names
+from drift.evaluation.outcomes import REFERENCE, TRAINED, policy_names
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -52,11 +52,11 @@ def evaluate_policies(
     rollout: RolloutParameters,
     evaluation: EvaluationParameters,
     working_directory: WorkingDirectory,
-) -> ShardStream:
+) -> tuple[ShardStream, ShardStream]:
     """Holds one greedy conversation per held-out problem with each policy."""
-    from drift.evaluation.conversations import evaluate_policies
+    from drift.evaluation.conversations import evaluate_policies, no_attempts
 
-    return evaluate_policies(
+    conversations = evaluate_policies(
         from_frame(eval_problems),
         {"reference": reference_model, "trained": checkpoint},
         model,
@@ -65,21 +65,30 @@ def evaluate_policies(
         rollout,
         working_directory.root / "evaluation",
     )
+    return conversations, no_attempts()
 
 
 def score(
     eval_trajectories: Shards,
+    eval_attempts: Shards,
     eval_problems: pd.DataFrame,
     protocol: ProtocolParameters,
     evaluation: EvaluationParameters,
     seed: Seed,
 ) -> dict[str, Any]:
-    """Computes multi@k, correction rates and their intervals."""
+    """Computes multi@k, what explains it, its control, and how sure all of it is."""
+    from drift.evaluation.outcomes import OUTCOME_COLUMNS
     from drift.evaluation.score import score
     from drift.problems.problem import to_table
 
-    problems = to_table(from_frame(eval_problems))
-    return score(eval_trajectories.read(), problems, protocol.max_turns, evaluation.bootstrap_samples, seed.root)
+    return score(
+        eval_trajectories.read(OUTCOME_COLUMNS),
+        to_table(from_frame(eval_problems)),
+        protocol.max_turns,
+        evaluation.bootstrap_samples,
+        seed.root,
+        attempts=eval_attempts.read(OUTCOME_COLUMNS) if eval_attempts.num_rows() else None,
+    )
 
 
 def draw_multi_at_k(multi_at_k: dict[str, Any]) -> Figure:

@@ -41,13 +41,14 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "params:working_directory",
                 ],
-                outputs="eval_trajectories",
+                outputs=["eval_trajectories", "eval_attempts"],
                 name="evaluate_policies_node",
             ),
             node(
                 score,
                 inputs=[
                     "eval_trajectories",
+                    "eval_attempts",
                     "eval_problems",
                     "params:protocol",
                     "params:evaluation",
