@@ -17,6 +17,8 @@ from drift.evaluation.plain import plain
 from drift.evaluation.ratios import mean_over_problems, solved_within
 from drift.evaluation.statistics import Resampling, bootstrap_p_value, interval, percentiles, samples, sums
 
+_MOST_UNDEFINED = 0.01  # of the bootstrap samples; to leave out more of them would bend the interval
+
 
 def pass_at_k(num_attempts: int, num_correct: np.ndarray, k: int) -> np.ndarray:
     """pass@k = 1 - C(n - c, k) / C(n, k): the probability that k of n attempts, c of them right, hold a right one.
@@ -124,7 +126,8 @@ def at_equal_tokens(
     Returns:
         `response_tokens` (a problem), `attempts` (k', between two whole numbers where the budget is), `pass_at_k` (of
         k' attempts), `multi_at_k`, `difference` (multi@K minus pass@k') with `ci95` and `p_value`. All but the first
-        and `multi_at_k` are None where n attempts spend less than the conversations did.
+        and `multi_at_k` are None where n attempts spend less than the conversations did; interval and p-value also
+        where they would in more than a few bootstrap samples.
     """
     value = equal_tokens(
         outcomes.response_tokens_P.mean(keepdims=True), tokens_PN.mean(axis=0)[None], pass_PN.mean(axis=0)[None]
@@ -134,8 +137,8 @@ def at_equal_tokens(
     _, pass_B = equal_tokens(tokens_B, sums(drawn_BP, tokens_PN) / num_problems, sums(drawn_BP, pass_PN) / num_problems)
     multi, multi_B = solved_within(outcomes).value()[-1], samples(solved_within(outcomes), resampling)[:, -1]
     attempts, pass_share = (float(of_all[0]) for of_all in value)
-    is_defined = not np.isnan(pass_share)
-    difference_B = multi_B - pass_B if is_defined else np.full(len(multi_B), np.nan)
+    is_known = not np.isnan(pass_share) and np.isnan(pass_B).mean() <= _MOST_UNDEFINED
+    difference_B = multi_B - pass_B if is_known else np.full(len(multi_B), np.nan)
     return {
         "response_tokens": float(outcomes.response_tokens_P.mean()),
         "attempts": plain(attempts),

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 Summary = dict[str, Any]
 
-CHARTS = {"returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"}
+CHARTS = {
+    "returns_and_weights",
+    "composition_chart",
+    "learning_curve",
+    "multi_at_k_chart",
+    "correction_rate_chart",
+    "answers_chart",
+}
 
 
 def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
@@ -30,7 +37,7 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     if "multi_at_k" in outputs:
         from drift.evaluation.summary import summary_table
 
-        console.print(summary_table(catalog.load("multi_at_k")))
+        console.print(summary_table(catalog.load("multi_at_k"), console.width))
     charts = sorted(outputs & CHARTS)
     if charts:
         where = project_path / "data" / "08_reporting"

@@ -103,3 +103,10 @@ def draw_correction_rate(multi_at_k: dict[str, Any]) -> Figure:
     from drift.evaluation.charts import correction_rate_chart
 
     return correction_rate_chart(multi_at_k)
+
+
+def draw_answers(multi_at_k: dict[str, Any]) -> Figure:
+    """Draws repeated, lost and distinct answers by policy."""
+    from drift.evaluation.answers_chart import answers_chart
+
+    return answers_chart(multi_at_k)

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline, node, pipeline
 
 from drift.pipelines.evaluation.nodes import (
+    draw_answers,
     draw_correction_rate,
     draw_multi_at_k,
     evaluate_policies,
@@ -68,6 +69,12 @@ def create_pipeline() -> Pipeline:
                 inputs="multi_at_k",
                 outputs="correction_rate_chart",
                 name="draw_correction_rate_node",
+            ),
+            node(
+                draw_answers,
+                inputs="multi_at_k",
+                outputs="answers_chart",
+                name="draw_answers_node",
             ),
         ]
     )
