@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drift.chart_style import GRID, as_written, house_layout
-from drift.evaluation.charts import POLICY_COLOURS, POLICY_MARKERS, change, panel_title
-from drift.evaluation.outcomes import policy_names
+from drift.evaluation.charts import POLICY_COLOURS, POLICY_MARKERS, change, mean_rates, panel_title, rates_of
 from drift.evaluation.overview import all_policies
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 PIXELS_PER_BENCHMARK, PIXELS_PER_POLICY, OTHER_PIXELS = 26, 20, 200
-ROOM_BETWEEN_POLICIES = 0.18  # of the distance between two benchmarks
+REPEATED = "repeated_answer_rate"
+ROOM_BETWEEN_POLICIES = 0.24  # of the distance between two benchmarks
 
 
 class Measure(NamedTuple):
@@ -37,7 +37,7 @@ class Measure(NamedTuple):
 
 
 MEASURES = (
-    Measure("repeated_answer_rate", "retries that repeat an answer", "of all retries (%)", 100, ".1f"),
+    Measure(REPEATED, "retries that repeat an answer", "of all retries (%)", 100, ".1f"),
     Measure("format_loss_rate", "answers lost at the next turn", "of turns after an answer (%)", 100, ".1f"),
     Measure("distinct_answers_failed", "distinct answers where all failed", "answers a problem", 1, ".2f"),
 )
@@ -62,7 +62,15 @@ def answers_chart(scores: Mapping[str, Any]) -> "Figure":
     for number, measure in enumerate(MEASURES, start=1):
         for index, policy in enumerate(policies):
             figure.add_trace(points(scores, measure, policy, index, len(policies), number == 1), row=1, col=number)
-        figure.update_xaxes(title_text=measure.axis, rangemode="tozero", gridcolor=GRID, row=1, col=number)
+        figure.update_xaxes(
+            title_text=measure.axis,
+            title_font_size=13,
+            title_standoff=8,
+            rangemode="tozero",
+            gridcolor=GRID,
+            row=1,
+            col=number,
+        )
     names = [panel_title(name) for name in benchmarks]
     figure.update_yaxes(
         tickvals=list(range(len(names))),
@@ -75,6 +83,7 @@ def answers_chart(scores: Mapping[str, Any]) -> "Figure":
     height = OTHER_PIXELS + len(names) * (PIXELS_PER_BENCHMARK + PIXELS_PER_POLICY * len(policies))
     figure.update_layout(**house_layout(title(scores), height))
     return figure.update_layout(
+        title={"xref": "container", "pad": {"l": 20}},
         margin={"b": 100, "l": 20},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     ).update_yaxes(automargin=True)
@@ -120,6 +129,6 @@ def title(scores: Mapping[str, Any]) -> str:
     """The finding, such as `Retries that repeat an answer on arithmetic: 71 % → 32 % (-39 points)`."""
     (name, entry), *others = scores["benchmarks"].items()
     if not others:
-        rates = {policy: entry[policy]["repeated_answer_rate"] for policy in policy_names(entry)}
-        return f"Retries that repeat an answer on {as_written(name)}: {change(rates)}"
-    return "What is said after “incorrect”: answers repeated, lost, and tried"
+        return f"Retries that repeat an answer on {as_written(name)}: {change(rates_of(entry, REPEATED))}"
+    rates, num_benchmarks = mean_rates(scores, REPEATED)
+    return f"Retries that repeat an answer, mean of {num_benchmarks} benchmarks: {change(rates)}"

@@ -54,18 +54,19 @@ def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
         for guesser, share_K in (panel.entry["chance"] or {}).items():
             add(figure, panel, chance_line(guesser, share_K))
         for index, policy in enumerate(policy_names(panel.entry)):
-            if control := panel.entry[policy]["control"]:
-                add(figure, panel, control_line(index, policy, control, budget(scores)))
             add(figure, panel, band(index, policy, panel.entry[policy]["ci95"]))
         for index, policy in enumerate(policy_names(panel.entry)):
             share_K, ends_K = panel.entry[policy]["multi_at_k"], panel.entry[policy]["ci95"]
             add(figure, panel, policy_line(index, policy, share_K, ends_K, turns_of(share_K)))
+        for index, policy in enumerate(policy_names(panel.entry)):
+            if control := panel.entry[policy]["control"]:
+                add(figure, panel, control_line(index, policy, control, budget(scores)))
     has_control = any(
         entry[policy]["control"] for entry in scores["benchmarks"].values() for policy in policy_names(entry)
     )
-    allowed = "turns (attempts)" if has_control else "turns"
+    allowed = "turns or attempts" if has_control else "turns"
     figure.update_yaxes(range=[0, 102])
-    return label_axes(figure, scores, f"{allowed} allowed, k (bands: 95 % intervals)", "problems solved (%)")
+    return label_axes(figure, scores, f"{allowed}, k (bands: 95 %)", "problems solved (%)")
 
 
 def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
@@ -100,19 +101,19 @@ def correction_rate_title(scores: Mapping[str, Any]) -> str:
     """The finding, such as `First mistakes corrected on arithmetic: 9 % → 59 % (+50 points)`."""
     (name, entry), *others = scores["benchmarks"].items()
     if others:
-        rates, num_benchmarks = mean_overall_correction_rates(scores)
+        rates, num_benchmarks = mean_rates(scores, "correction_rate_overall")
         return f"First mistakes corrected, mean of {num_benchmarks} benchmarks: {change(rates)}"
-    return f"First mistakes corrected on {as_written(name)}: {change(overall_correction_rates(entry))}"
+    return f"First mistakes corrected on {as_written(name)}: {change(rates_of(entry, 'correction_rate_overall'))}"
 
 
-def overall_correction_rates(entry: Mapping[str, Any]) -> dict[str, float | None]:
-    """Each policy's share of first mistakes put right on one benchmark; None where it made none."""
-    return {policy: entry[policy]["correction_rate_overall"] for policy in policy_names(entry)}
+def rates_of(entry: Mapping[str, Any], metric: str) -> dict[str, float | None]:
+    """One metric of each policy on one benchmark; None where it is not defined."""
+    return {policy: entry[policy][metric] for policy in policy_names(entry)}
 
 
-def mean_overall_correction_rates(scores: Mapping[str, Any]) -> tuple[dict[str, float | None], int]:
-    """Each policy's mean over the benchmarks on which all policies made a first mistake, and how many those are."""
-    rates = [overall_correction_rates(entry) for entry in scores["benchmarks"].values()]
+def mean_rates(scores: Mapping[str, Any], metric: str) -> tuple[dict[str, float | None], int]:
+    """Each policy's mean over the benchmarks on which the metric is defined for all, and how many those are."""
+    rates = [rates_of(entry, metric) for entry in scores["benchmarks"].values()]
     defined = [of_benchmark for of_benchmark in rates if None not in of_benchmark.values()]
     if not defined:
         return dict.fromkeys(rates[0]), 0
@@ -245,7 +246,7 @@ def control_line(index: int, policy: str, control: Mapping[str, Any], num_turns:
     """pass@k of one policy's independent attempts, as far as the turns go."""
     from plotly.graph_objects import Scatter
 
-    share_K, name = control["pass_at_k"][:num_turns], f"{as_written(policy)}, independent attempts (pass@k)"
+    share_K, name = control["pass_at_k"][:num_turns], f"{as_written(policy)}, pass@k of attempts"
     return Scatter(
         x=turns_of(share_K),
         y=percent(share_K),

@@ -48,7 +48,8 @@ def evaluate_policies(
     }
     benchmarks = {problem.problem_id: problem.source for problem in problems}
     provenance = {name: shards.provenance for name, shards in conversations.items()}
-    return ShardStream(_labelled(conversations, benchmarks), provenance)
+    costs = {name: dict(shards.costs) for name, shards in conversations.items()}
+    return ShardStream(_labelled(conversations, benchmarks), provenance, costs)
 
 
 def no_attempts() -> ShardStream:

@@ -42,6 +42,11 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
+    if "evaluation_report" in outputs:
+        from drift.evaluation.report import PAGE
+
+        page = catalog.load("evaluation_report") / PAGE
+        console.print(f"Report, one page to open or to send: {page}", highlight=False, soft_wrap=True)
     for output, sentence in _NEXT_STEPS.items():
         if output in outputs:
             console.print(escape(sentence), highlight=False, soft_wrap=True)

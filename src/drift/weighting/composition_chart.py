@@ -28,7 +28,9 @@ def composition_chart(composition: Mapping[str, float]) -> "Figure":
 
     num_problems = sum(composition[outcome] for outcome in OUTCOMES)
     figure = Figure([part(outcome, int(composition[outcome]), int(num_problems)) for outcome in OUTCOMES])
-    figure.update_xaxes(title_text="problems (%)", range=[0, 100], gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(
+        title_text="problems (%)", title_font_size=13, title_standoff=8, range=[0, 100], gridcolor=GRID, zeroline=False
+    )
     figure.update_yaxes(showticklabels=False)
     mixed = share(composition["mixed"], num_problems)
     figure.update_layout(

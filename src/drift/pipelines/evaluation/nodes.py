@@ -110,3 +110,30 @@ def draw_answers(multi_at_k: dict[str, Any]) -> Figure:
     from drift.evaluation.answers_chart import answers_chart
 
     return answers_chart(multi_at_k)
+
+
+def write_report(
+    multi_at_k: dict[str, Any],
+    multi_at_k_chart: Figure,
+    correction_rate_chart: Figure,
+    answers_chart: Figure,
+    eval_trajectories: Shards,
+    eval_attempts: Shards,
+    checkpoint: ModelDirectory,
+    training_log: pd.DataFrame,
+    parameters: dict[str, Any],
+) -> dict[str, str]:
+    """Writes the report; a checkpoint and its log are all that it needs of the other stages."""
+    from drift.evaluation.made_from import costs, origins
+    from drift.evaluation.repeat import repeating_parameters, unrepeated
+    from drift.evaluation.report import Report, report_files
+
+    report = Report(
+        multi_at_k,
+        [multi_at_k_chart, correction_rate_chart, answers_chart],
+        repeating_parameters(parameters, checkpoint.provenance),
+        unrepeated(parameters, checkpoint.provenance),
+        origins(eval_trajectories, eval_attempts, checkpoint),
+        costs(eval_trajectories, eval_attempts, checkpoint, training_log),
+    )
+    return report_files(report)

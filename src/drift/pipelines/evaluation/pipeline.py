@@ -9,6 +9,7 @@ from drift.pipelines.evaluation.nodes import (
     evaluate_policies,
     load_eval_problems,
     score,
+    write_report,
 )
 
 
@@ -75,6 +76,22 @@ def create_pipeline() -> Pipeline:
                 inputs="multi_at_k",
                 outputs="answers_chart",
                 name="draw_answers_node",
+            ),
+            node(
+                write_report,
+                inputs=[
+                    "multi_at_k",
+                    "multi_at_k_chart",
+                    "correction_rate_chart",
+                    "answers_chart",
+                    "eval_trajectories",
+                    "eval_attempts",
+                    "checkpoint",
+                    "training_log",
+                    "parameters",
+                ],
+                outputs="evaluation_report",
+                name="write_report_node",
             ),
         ]
     )
