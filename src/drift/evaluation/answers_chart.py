@@ -118,7 +118,7 @@ def points(
         hovertemplate=f"{as_written(policy)}: %{{x:{value}}} [%{{customdata[0]:{value}}}, %{{customdata[1]:{value}}}]"
         "<extra></extra>",
         name=as_written(policy),
-        legendgroup=policy,
+        legendgroup=as_written(policy),
         showlegend=is_named,
         mode="markers",
         marker={"symbol": POLICY_MARKERS[index % len(POLICY_MARKERS)], "size": 9, "color": colour},

@@ -214,7 +214,7 @@ def policy_line(
         customdata=[percent(ends) for ends in ends_K],
         hovertemplate=as_written(policy) + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
         name=as_written(policy),
-        legendgroup=policy,
+        legendgroup=as_written(policy),
         mode="lines+markers",
         line={"color": colour, "width": 2.5},
         marker={"symbol": POLICY_MARKERS[index % len(POLICY_MARKERS)], "size": 8},
@@ -237,7 +237,7 @@ def band(index: int, policy: str, ends_K: Sequence[Sequence[float | None]]) -> "
         mode="lines",
         line={"width": 0},
         hoverinfo="skip",
-        legendgroup=policy,
+        legendgroup=as_written(policy),
         showlegend=False,
     )
 
@@ -253,7 +253,7 @@ def control_line(index: int, policy: str, control: Mapping[str, Any], num_turns:
         customdata=[percent(ends) for ends in control["ci95"][:num_turns]],
         hovertemplate=name + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
         name=name,
-        legendgroup=f"control of {policy}",
+        legendgroup=f"control of {as_written(policy)}",
         mode="lines+markers",
         line={"color": POLICY_COLOURS[index % len(POLICY_COLOURS)], "width": 1.5, "dash": "dashdot"},
         marker={"symbol": f"{POLICY_MARKERS[index % len(POLICY_MARKERS)]}-open", "size": 7},

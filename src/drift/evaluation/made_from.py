@@ -34,7 +34,11 @@ class Cost(NamedTuple):
 
 def packages() -> dict[str, str]:
     """Versions of what this process runs on."""
-    found = {"drift": __version__, "python": platform.python_version(), "system": platform.platform(terse=True)}
+    found = {
+        "drift": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
     for name in _PACKAGES:
         try:
             found[name] = version(name)

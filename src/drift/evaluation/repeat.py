@@ -13,21 +13,30 @@ _OF_THE_MACHINE = "working_directory"
 _SAMPLED_WITH = ("temperature", "top_p", "max_new_tokens", "seed_per_request")
 
 
+def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter with its default filled in, as `parameters.yml` could hold it; those of the machine left out.
+
+    Args:
+        parameters: top-level keys, as plain values or validated.
+    """
+    return {
+        key: _with_numbers(model.model_validate(parameters[key]).model_dump(mode="json"))
+        for key, model in TOP_LEVEL_KEYS.items()
+        if key != _OF_THE_MACHINE
+    }
+
+
 def repeating_parameters(parameters: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter with its default filled in, as `parameters.yml` could hold it.
+    """The parameters under which the whole job would make this policy and this evaluation.
 
     The policy may have been trained with other settings than those of the run that evaluates it; the checkpoint knows,
     and its word counts.
 
     Args:
-        parameters: of this run, as plain values.
+        parameters: of this run, from `plain_parameters`.
         checkpoint: the provenance of the trained policy.
     """
-    complete = {
-        key: model.model_validate(parameters[key]).model_dump(mode="json")
-        for key, model in TOP_LEVEL_KEYS.items()
-        if key != _OF_THE_MACHINE
-    }
+    complete = {key: dict(value) if isinstance(value, Mapping) else value for key, value in parameters.items()}
     data = checkpoint.get("weighted_turns", {})
     sampled = data.get("trajectories", {})
     complete["training"] |= _known(TOP_LEVEL_KEYS["training"], checkpoint.get("training", {}))
@@ -45,7 +54,7 @@ def unrepeated(parameters: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> 
         ("the policy was trained with seed", checkpoint.get("seed"), parameters["seed"]),
         *(
             (f"the trajectories were sampled with protocol.{name}", sampled.get("protocol", {}).get(name), value)
-            for name, value in TOP_LEVEL_KEYS["protocol"].model_validate(parameters["protocol"]).model_dump().items()
+            for name, value in parameters["protocol"].items()
         ),
     ]
     return [

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from drift.evaluation.explanations import EXPLANATIONS
 from drift.evaluation.latex import overview_latex
 from drift.evaluation.made_from import Cost
-from drift.evaluation.numbers_in_words import p_text, points_text, share_text
+from drift.evaluation.numbers_in_words import UNDEFINED, p_text, points_text, share_text
+from drift.evaluation.outcomes import policy_names
 from drift.evaluation.overview import budget, columns_of, overview_rows
 from drift.evaluation.repeat import flat, parameters_yaml
 from drift.evaluation.summary import (
     chance_sentences,
-    control_sentences,
     header,
     sections,
     summary_markdown,
@@ -88,7 +88,8 @@ def page(report: Report) -> str:
         overview=overview_rows(scores),
         header=header(scores),
         sections=sections(scores),
-        notes=[*control_sentences(scores), *chance_sentences(scores)],
+        notes=chance_sentences(scores),
+        controls=control_cells(scores),
         charts=[json.loads(chart.to_json()) for chart in report.charts],
         plotly_js=get_plotlyjs(),
         explanations=EXPLANATIONS,
@@ -114,6 +115,30 @@ def headline(scores: Mapping[str, Any]) -> list[str]:
             sentence += f", {points} points from the reference (p {p_text(difference['p_value'][-1])})"
         sentences.append(sentence)
     return sentences
+
+
+def control_cells(scores: Mapping[str, Any]) -> list[list[str]]:
+    """Lines of the table of conversations beside independent attempts of the same price."""
+    rows = []
+    for name, entry in scores["benchmarks"].items():
+        for policy in policy_names(entry):
+            if control := entry[policy]["control"]:
+                equal = control["at_equal_tokens"]
+                passed = None if equal["pass_at_k"] is None else f"{100 * equal['pass_at_k']:.1f} %"
+                attempts = None if equal["attempts"] is None else f"{equal['attempts']:.1f}"
+                rows.append(
+                    [
+                        name,
+                        policy,
+                        f"{equal['response_tokens']:,.0f}",
+                        attempts or f"more than {control['attempts']}",
+                        f"{100 * equal['multi_at_k']:.1f} %",
+                        passed or UNDEFINED,
+                        points_text(equal["difference"], equal["ci95"]),
+                        p_text(equal["p_value"]),
+                    ]
+                )
+    return rows
 
 
 def origin_rows(origins: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -125,14 +125,15 @@ def write_report(
 ) -> dict[str, str]:
     """Writes the report; a checkpoint and its log are all that it needs of the other stages."""
     from drift.evaluation.made_from import costs, origins
-    from drift.evaluation.repeat import repeating_parameters, unrepeated
+    from drift.evaluation.repeat import plain_parameters, repeating_parameters, unrepeated
     from drift.evaluation.report import Report, report_files
 
+    plain, trained_from = plain_parameters(parameters), checkpoint.provenance
     report = Report(
         multi_at_k,
         [multi_at_k_chart, correction_rate_chart, answers_chart],
-        repeating_parameters(parameters, checkpoint.provenance),
-        unrepeated(parameters, checkpoint.provenance),
+        repeating_parameters(plain, trained_from),
+        unrepeated(plain, trained_from),
         origins(eval_trajectories, eval_attempts, checkpoint),
         costs(eval_trajectories, eval_attempts, checkpoint, training_log),
     )
