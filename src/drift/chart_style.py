@@ -27,5 +27,5 @@ def house_layout(title: str, height: int) -> dict[str, Any]:
 
 
 def as_written(name: str) -> str:
-    """A name from the data as plotly shows it letter by letter: its texts are a small HTML otherwise."""
-    return html.escape(" ".join(name.split()), quote=False)
+    """A name from the data as plotly shows it letter by letter; its texts are HTML, with TeX between dollars."""
+    return html.escape(" ".join(name.split()), quote=False).replace("$", "&#36;")

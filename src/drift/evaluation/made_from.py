@@ -115,8 +115,13 @@ def _cost(stage: str, counted: Mapping[str, float]) -> Cost:
 def _training_cost(training_log: "pd.DataFrame", checkpoint: ModelDirectory) -> Cost:
     """From the log of the same training: it is not, when it has another number of steps."""
     steps = checkpoint.provenance.get("training", {}).get("steps")
-    if len(training_log) != steps or not {"num_tokens", "tokens_per_second"} <= set(training_log.columns):
+    if len(training_log) != steps:
         return Cost("training", None, None, "trained on")
-    took = training_log[training_log["tokens_per_second"] > 0]
-    seconds = float((took["num_tokens"] / took["tokens_per_second"]).sum())
-    return Cost("training", seconds, float(training_log["num_tokens"].sum()), "trained on")
+    seconds = training_log["seconds"] if "seconds" in training_log else seconds_of_steps(training_log)
+    return Cost("training", float(seconds.sum()), float(training_log["num_tokens"].sum()), "trained on")
+
+
+def seconds_of_steps(training_log: "pd.DataFrame") -> "pd.Series":
+    """What each step took, where the log has only its rate; a step that computed nothing has none."""
+    took = training_log[training_log["num_tokens"] > 0]
+    return took["num_tokens"] / took["tokens_per_second"]
