@@ -1,10 +1,14 @@
 import json
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from drift.evaluation.latex import overview_latex
 from drift.evaluation.score import score
 from drift.evaluation.summary import summary_markdown, summary_table
+from drift.problems.problem import PROBLEM_SCHEMA
+from drift.protocol.trajectory import EVAL_TRAJECTORY_SCHEMA
 
 TURNS = {"reference": [1, 0, 0, 2, 0, 0, 0, 1], "trained": [1, 2, 3, 1, 1, 0, 5, 1]}
 
@@ -111,3 +115,25 @@ def test_markdown_shows_names_letter_by_letter(make_scores):
     text = summary_markdown(make_scores(dict.fromkeys(["<b>bold</b>", "[a](http://x)"], TURNS), {}))
     assert "\\<b\\>bold\\</b\\>" in text and "<b>" not in text.replace("\\<b", "")
     assert "\\[a\\](http://x)" in text
+
+
+def test_a_policy_is_named_letter_by_letter_in_every_table(make_scores):
+    name = "[red]<i>one|two"
+    for names in (["arithmetic"], SIX):
+        scores = make_scores({key: {"reference": TURNS["reference"], name: TURNS["trained"]} for key in names}, {})
+        assert name in printed(scores, 120)
+        assert "[red]\\<i\\>one\\|two" in summary_markdown(scores)
+
+
+TURN = {"response": "A", "start": 3, "end": 5, "answer": "A", "verdict": "correct", "stopped": True}
+ONCE = {"policy": "reference", "benchmark": "file", "problem_id": "file-0", "trajectory_id": 0}
+ONCE |= {"token_ids": [0] * 5, "turns": [TURN], "success": True, "num_turns": 1}
+
+
+def test_a_budget_of_one_turn_has_a_table():
+    once = pa.Table.from_pylist([ONCE], EVAL_TRAJECTORY_SCHEMA)
+    problem = {"problem_id": "file-0", "problem": "?", "answer": "A", "verifier": "math", "source": "file"}
+    scores = score(once, pa.Table.from_pylist([problem], PROBLEM_SCHEMA), 1, 100, 0)
+    assert "multi@1" in printed(scores) and "multi@2" not in printed(scores)
+    for text in (summary_markdown(scores), overview_latex(scores)):
+        assert "multi@1" in text and "NaN" not in text

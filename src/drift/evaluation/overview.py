@@ -95,7 +95,8 @@ def overview_table(scores: Mapping[str, Any], width: int) -> "Table":
             cells = [*([at_turn(entry, 0)] if shows_all else []), at_turn(entry, -1), *difference_cells(column, policy)]
             rate = correction_rate_cell(entry)
             last = policy == list(column.policies)[-1]
-            table.add_row(Text(f"  {policy}"), *cells, *([rate] if shows_all else []), end_section=last)
+            texts = [f"  {policy}", *cells, *([rate] if shows_all else [])]
+            table.add_row(*map(Text, texts), end_section=last)
     return table
 
 

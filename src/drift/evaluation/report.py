@@ -143,11 +143,12 @@ def control_cells(scores: Mapping[str, Any]) -> list[list[str]]:
 
 def origin_rows(origins: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of everything that is known."""
-    return [
-        (name.replace("_", " ").replace(".", ": "), str(value))
-        for name, value in flat(origins)
-        if value not in (None, {})
-    ]
+    rows = []
+    for group, values in origins.items():
+        words = group.replace("_", " ")
+        named = {f"{words}: {name}": value for name, value in values.items()} if isinstance(values, Mapping) else None
+        rows += ({words: values} if named is None else named).items()
+    return [(name, str(value)) for name, value in rows if value is not None]
 
 
 def cost_cells(cost: Cost) -> list[str]:

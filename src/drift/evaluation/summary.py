@@ -88,7 +88,7 @@ def details_table(scores: Mapping[str, Any], width: int) -> "RenderableType":
     for index in keep:
         is_label = index == 0
         table.add_column(
-            header(scores)[index],
+            Text(header(scores)[index]),
             justify="left" if is_label else "right",
             no_wrap=not is_label,
             overflow="fold",
@@ -107,7 +107,7 @@ def summary_markdown(scores: Mapping[str, Any]) -> str:
     Args:
         scores: what `drift.evaluation.score.score` returned.
     """
-    lines = [header(scores), [":---", *["---:"] * (len(header(scores)) - 1)]]
+    lines = [[escaped(name) for name in header(scores)], [":---", *["---:"] * (len(header(scores)) - 1)]]
     for title, *rows in sections(scores):
         lines += [[f"**{escaped(title[0])}**", *title[1:]], *rows]
     notes = [*NOTES, *control_sentences(scores), *chance_sentences(scores)]
