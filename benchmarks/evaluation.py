@@ -115,12 +115,13 @@ def evaluate(num_problems: int, root: Path) -> dict[str, Any]:
     frame = nodes.load_eval_problems(to_frame([]), problems, PROTOCOL, EVALUATION, MODEL, reference, Seed(0))
     marks.append(time.perf_counter())
     trained = ModelDirectory(reference.path, note)
-    stream, _ = nodes.evaluate_policies(frame, reference, trained, MODEL, PROTOCOL, ROLLOUT, EVALUATION, Seed(0), work)
+    streams = nodes.evaluate_policies(frame, reference, trained, MODEL, PROTOCOL, ROLLOUT, EVALUATION, Seed(0), work)
     marks.append(time.perf_counter())
-    dataset = ParquetShardsDataset(filepath=str(root / "eval_trajectories"))
-    dataset.save(stream)
+    tables = [ParquetShardsDataset(filepath=str(root / name)) for name in ("eval_trajectories", "eval_attempts")]
+    for table, stream in zip(tables, streams, strict=True):
+        table.save(stream)
     marks.append(time.perf_counter())
-    scores = nodes.score(dataset.load(), frame, PROTOCOL, EVALUATION, Seed(0))
+    scores = nodes.score(*(table.load() for table in tables), frame, PROTOCOL, EVALUATION, Seed(0))
     marks.append(time.perf_counter())
 
     loading, evaluating, saving, scoring = (after - before for before, after in itertools.pairwise(marks))

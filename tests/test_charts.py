@@ -5,13 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drift.evaluation.answers_chart import answers_chart
 from drift.evaluation.charts import correction_rate_chart, multi_at_k_chart
 from drift.training.charts import learning_curve_chart
 from drift.weighting.charts import NUM_BINS, log_weight, returns_and_weights_chart
+from drift.weighting.composition_chart import composition_chart
 from drift.weighting.histogram import Histogram, histogram
 
 
-def policy(share_K, rate_K, overall):
+def policy(share_K, rate_K, overall, control=None, repeated=0.4):
     around = [[None, None] if rate is None else [0.9 * rate, 1.1 * rate] for rate in rate_K]
     return {
         "multi_at_k": share_K,
@@ -19,6 +21,13 @@ def policy(share_K, rate_K, overall):
         "correction_rate": rate_K,
         "correction_rate_ci95": around,
         "correction_rate_overall": overall,
+        "control": control,
+        "repeated_answer_rate": repeated,
+        "repeated_answer_rate_ci95": [None, None] if repeated is None else [0.9 * repeated, 1.1 * repeated],
+        "format_loss_rate": 0.1,
+        "format_loss_rate_ci95": [0.05, 0.2],
+        "distinct_answers_failed": 2.5,
+        "distinct_answers_failed_ci95": [2.2, 2.8],
     }
 
 
@@ -103,19 +112,52 @@ def test_a_budget_of_one_turn_can_be_drawn():
 def test_the_histograms_count_every_return_and_every_weight():
     generator = np.random.default_rng(0)
     return_M, weight_M = generator.uniform(-0.4, 1, 500), np.append(generator.lognormal(0, 3, 399), 0.0)
-    outcomes = {"all_right": 20, "mixed": 30, "all_wrong": 10}
-    returns, weights, problems = returns_and_weights_chart(
-        histogram_of(return_M), histogram_of(log_weight(weight_M)), 80.0, outcomes
-    ).data
+    returns, weights = returns_and_weights_chart(histogram_of(return_M), histogram_of(log_weight(weight_M)), 80.0).data
     assert sum(returns.y) == 500
     assert sum(weights.y) == 400
-    assert list(problems.y) == [20, 30, 10]
 
 
 def test_equal_weights_can_be_drawn():
-    outcomes = {"all_right": 1, "mixed": 0, "all_wrong": 0}
-    _, weights, _ = returns_and_weights_chart(histogram_of(np.ones(8)), histogram_of(np.zeros(8)), 8.0, outcomes).data
+    _, weights = returns_and_weights_chart(histogram_of(np.ones(8)), histogram_of(np.zeros(8)), 8.0).data
     assert sum(weights.y) == 8
+
+
+def test_the_composition_is_one_bar_of_all_problems():
+    figure = composition_chart({"all_right": 20, "mixed": 30, "all_wrong": 10, "effective_sample_size": 7.0})
+    assert [trace.name for trace in figure.data] == ["all right", "mixed", "all wrong"]
+    assert sum(trace.x[0] for trace in figure.data) == pytest.approx(100)
+    assert [trace.text[0] for trace in figure.data] == ["20", "30", "10"]
+    assert figure.layout.title.text == "Problems that tell right from wrong (mixed): 50 % of 60"
+    assert composition_chart({"all_right": 0, "mixed": 0, "all_wrong": 0}).data
+
+
+def test_the_control_is_drawn_as_far_as_the_turns_go_in_the_colour_of_its_policy():
+    control = {"pass_at_k": [0.4, 0.5, 0.6, 0.7], "ci95": [[0.3, 0.5]] * 4}
+    figure = multi_at_k_chart(
+        scores_of("arithmetic", reference=policy([0.4, 0.44, 0.46], [0.4, 0.1, 0.1], 0.1, control))
+    )
+    (line,) = named(figure, "reference, pass@k of attempts")
+    assert list(line.x) == [1, 2, 3] and list(line.y) == pytest.approx([40, 50, 60])
+    assert line.line.color == named(figure, "reference")[0].line.color
+
+
+def test_repeated_answers_are_drawn_for_every_policy_and_benchmark_that_has_them():
+    never_wrong = policy([1.0], [1.0], None, repeated=None)
+    scores = scores_of("math", "gpqa", reference=BEFORE, trained=AFTER)
+    scores["benchmarks"]["easy"] = {"problems": 3, "reference": BEFORE, "trained": never_wrong, "chance": None}
+    figure = answers_chart(scores)
+    repeated = {trace.name: list(trace.x) for trace in figure.data[:2]}
+    assert repeated == {"reference": pytest.approx([40] * 3), "trained": pytest.approx([40] * 2)}
+    assert figure.layout.title.text == "Retries that repeat an answer, mean of 2 benchmarks: 40 % → 40 % (+0 points)"
+    assert sum(trace.showlegend for trace in figure.data) == 2
+
+
+@pytest.mark.parametrize("draw", [multi_at_k_chart, correction_rate_chart, answers_chart])
+def test_names_from_the_data_are_drawn_letter_by_letter(draw):
+    hostile = "<a href='javascript:alert(1)'>x</a>"
+    text = draw(scores_of(hostile, "gpqa", **{"reference": BEFORE, hostile: AFTER})).to_json()
+    assert hostile not in text and "<a href" not in text.replace("\\u003c", "<")
+    assert "&lt;a href" in text.replace("\\u0026", "&")
 
 
 def training_log(**held_out) -> pd.DataFrame:
@@ -148,6 +190,9 @@ def test_the_learning_curve_shows_the_held_out_loss_where_it_was_measured():
 
 
 def test_importing_the_charts_does_not_import_plotly():
-    modules = "drift.evaluation.charts, drift.weighting.charts, drift.training.charts"
+    modules = (
+        "drift.evaluation.charts, drift.evaluation.answers_chart, drift.evaluation.report, drift.weighting.charts, "
+        "drift.weighting.composition_chart, drift.training.charts"
+    )
     program = f"import sys, {modules}; sys.exit('plotly' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -3,6 +3,7 @@
 Colours are Okabe and Ito's, told apart by colour-blind readers.
 """
 
+import html
 from typing import Any
 
 INK, MUTED, GRID = "#333333", "#767676", "#E6E6E6"
@@ -23,3 +24,8 @@ def house_layout(title: str, height: int) -> dict[str, Any]:
         "title": {"text": title, "font": {"size": 17}, "x": 0, "xref": "paper"},
         "margin": {"t": 100, "b": 60, "l": 70, "r": 20},
     }
+
+
+def as_written(name: str) -> str:
+    """A name from the data as plotly shows it letter by letter; its texts are HTML, with TeX between dollars."""
+    return html.escape(" ".join(name.split()), quote=False).replace("$", "&#36;")

@@ -28,12 +28,13 @@ class Shards:
     Attributes:
         path: the directory.
         provenance: what decided its content (parameters, model, data versions), carried along from stage to stage.
-        costs: what making it took, in seconds and tokens, where that was counted.
+        costs: what making it took, in seconds and tokens, where that was counted; of conversations with several
+            policies, by policy.
     """
 
     path: Path
     provenance: dict[str, Any]
-    costs: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> "Shards":
@@ -74,10 +75,12 @@ class ShardStream:
     Attributes:
         tables: one table of whole problems a shard, all of one schema.
         provenance: see `Shards`.
+        costs: see `Shards`.
     """
 
     tables: Iterable[pa.Table]
     provenance: dict[str, Any]
+    costs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def shard_files(directory: Path) -> list[Path]:
@@ -103,7 +106,7 @@ def _encodings(table: pa.Table) -> dict[str, str] | None:
 
 
 def write_manifest(
-    directory: Path, provenance: Mapping[str, Any], costs: Mapping[str, float] = MappingProxyType({})
+    directory: Path, provenance: Mapping[str, Any], costs: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
     """Declares a directory of shards finished."""
     partial = directory / f".{MANIFEST}.partial"

@@ -72,3 +72,34 @@ def make_problems() -> Callable[[Mapping[str, int], Mapping[str, int]], pa.Table
         return pa.Table.from_pylist(rows, schema=PROBLEM_SCHEMA)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hostile_name() -> str:
+    """A benchmark's name that would be markup, script, or a request, wherever it is not escaped."""
+    return "</script><img src=x onerror=alert(1)><b>{{ 7 * 7 }} & \"q\" 'a' $x$"
+
+
+@pytest.fixture(scope="session")
+def make_report(make_trajectories, make_problems, hostile_name):
+    """A report about two benchmarks, one of them with a hostile name, and independent attempts at both."""
+    from drift.evaluation.answers_chart import answers_chart
+    from drift.evaluation.charts import correction_rate_chart, multi_at_k_chart
+    from drift.evaluation.made_from import Cost
+    from drift.evaluation.report import Report
+    from drift.evaluation.score import score
+
+    turns = {"reference": [1, 0, 0, 2, 0, 0], "trained": [1, 2, 3, 1, 1, 0]}
+    names = ["arithmetic", hostile_name]
+    trajectories = make_trajectories(dict.fromkeys(names, turns))
+    problems = make_problems(dict.fromkeys(names, 6), {hostile_name: 4})
+    first_turns = make_trajectories({key: {"reference": [1] * 6, "trained": [1] * 6} for key in names})
+    scores = score(trajectories, problems, 5, 200, 0, attempts=first_turns)
+    return Report(
+        scores,
+        [multi_at_k_chart(scores), correction_rate_chart(scores), answers_chart(scores)],
+        {"seed": 0, "problems": {"evaluation": {"source": "file", "path": hostile_name}}},
+        [f"the policy was trained with {hostile_name!r}, and evaluated with 0"],
+        {"policies": {"reference": hostile_name}, "seeds": {"sampling": 0}},
+        [Cost("sampling", 12.0, 1234, "sampled"), Cost("training", None, None, "trained on")],
+    )

@@ -3,13 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift.evaluation.metrics import (
-    correction_rate,
-    mean_distinct_answers,
-    multi_at_k,
-    overall_correction_rate,
-    verdict_counts,
-)
+from drift.evaluation.metrics import correction_rate, multi_at_k
 
 budgets_and_turns = st.integers(1, 8).flatmap(
     lambda max_turns: st.tuples(
@@ -56,21 +50,6 @@ def test_correction_rate_is_undefined_exactly_where_nobody_was_wrong_before(draw
     np.testing.assert_array_equal(np.isnan(correction_rate(solved_turn_P, max_turns)), nobody_wrong_K)
 
 
-def test_overall_correction_rate_counts_what_was_put_right_among_first_mistakes():
-    assert overall_correction_rate(np.array([1, 1, 2, 5, 0, 0]), 5) == 0.5
-    assert np.isnan(overall_correction_rate(np.array([1, 1]), 5))
-
-
-def test_distinct_answers_are_averaged_over_all_and_over_failed_trajectories():
-    assert mean_distinct_answers(np.array([1, 2, 4, 5]), np.array([1, 2, 0, 0])) == (3.0, 4.5)
-    assert np.isnan(mean_distinct_answers(np.array([1]), np.array([1]))[1])
-
-
-def test_every_verdict_is_counted_even_if_never_given():
-    counts = verdict_counts(np.array(["wrong", "correct", "wrong"]))
-    assert counts == {"correct": 1, "wrong": 2, "unparsable": 0, "timeout": 0}
-
-
 @pytest.mark.parametrize(
     ("solved_turn_P", "max_turns"),
     [([], 5), ([6], 5), ([-1], 5), ([1.5], 5), ([[1, 2]], 5), ([0], 0)],
@@ -80,12 +59,3 @@ def test_impossible_turns_are_refused_with_a_sentence(solved_turn_P, max_turns):
         multi_at_k(np.array(solved_turn_P), max_turns)
     with pytest.raises(ValueError, match=r"\.$"):
         correction_rate(np.array(solved_turn_P), max_turns)
-
-
-def test_impossible_answers_and_verdicts_are_refused_with_a_sentence():
-    with pytest.raises(ValueError, match="never negative"):
-        mean_distinct_answers(np.array([-1]), np.array([1]))
-    with pytest.raises(ValueError, match="same problems"):
-        mean_distinct_answers(np.array([1, 2]), np.array([1]))
-    with pytest.raises(ValueError, match="Unknown verdict 'maybe'"):
-        verdict_counts(np.array(["maybe"]))

@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -9,18 +10,26 @@ from hypothesis import strategies as st
 from drift.errors import UserError
 from drift.evaluation.metrics import correction_rate, multi_at_k
 from drift.evaluation.score import score
+from drift.protocol.trajectory import EVAL_TRAJECTORY_SCHEMA
 
-POLICY_KEYS = {
+AGREED_KEYS = {
     "multi_at_k",
     "ci95",
     "correction_rate",
-    "correction_rate_ci95",
-    "correction_rate_overall",
-    "correction_rate_overall_ci95",
     "distinct_answers",
-    "distinct_answers_ci95",
     "distinct_answers_failed",
     "verdicts",
+}
+WITH_INTERVALS = {
+    "correction_rate",
+    "correction_rate_overall",
+    "distinct_answers",
+    "distinct_answers_failed",
+    "repeated_answer_rate",
+    "format_loss_rate",
+    "response_tokens",
+    "response_tokens_per_solved",
+    "cut_share",
 }
 TWO_BENCHMARKS = {
     "math-500": {"reference": [1, 0, 0, 2], "trained": [1, 2, 3, 1]},
@@ -39,12 +48,16 @@ def two_benchmarks(make_trajectories, make_problems):
 
 def test_scores_have_the_documented_keys(two_benchmarks):
     scores = scored(*two_benchmarks)
-    assert set(scores) == {"benchmarks", "averages"}
+    assert set(scores) == {"benchmarks", "averages", "averages_with_intervals"}
     assert list(scores["benchmarks"]) == ["math-500", "gpqa"]
     for benchmark in scores["benchmarks"].values():
-        assert list(benchmark) == ["problems", "reference", "trained", "difference", "chance"]
-        assert set(benchmark["reference"]) == set(benchmark["trained"]) == POLICY_KEYS
-        assert set(benchmark["difference"]) >= {"multi_at_k", "ci95"}
+        assert list(benchmark) == ["problems", "reference", "trained", "difference", "differences", "chance"]
+        intervals = {f"{name}_ci95" for name in WITH_INTERVALS}
+        for policy in ("reference", "trained"):
+            assert set(benchmark[policy]) == AGREED_KEYS | WITH_INTERVALS | intervals | {"control"}
+        p_values = {"p_value"} | {f"{name}_p_value" for name in WITH_INTERVALS}
+        assert set(benchmark["difference"]) == {"multi_at_k", "ci95"} | WITH_INTERVALS | intervals | p_values
+        assert benchmark["differences"] == {"trained": benchmark["difference"]}
     assert scores["benchmarks"]["math-500"]["chance"] is None
     assert scores["benchmarks"]["gpqa"]["chance"]["without_repetition"] == [0.25, 0.5, 0.75, 1.0, 1.0]
 
@@ -57,6 +70,8 @@ def test_scores_are_the_metrics_of_the_trajectories(two_benchmarks):
     assert math["difference"]["multi_at_k"] == [0.25, 0.25, 0.5, 0.5, 0.5]
     assert math["trained"]["correction_rate"] == [0.5, 0.5, 1.0, None, None]
     assert math["trained"]["correction_rate_ci95"][4] == [None, None]
+    # Only one of the two solved problems 2 and 3, and it was the trained one: 2 * (1/2)^2.
+    assert math["difference"]["p_value"] == [1.0, 1.0, 0.5, 0.5, 0.5]
     assert math["trained"]["correction_rate_overall"] == 1.0
     assert math["reference"]["correction_rate_overall"] == pytest.approx(1 / 3)
     # Solved at turn 1: one answer; at 2: two; at 3 the answer is missing; failed: two of five turns' answers differ.
@@ -78,34 +93,39 @@ turns_of_both = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_si
 
 @settings(max_examples=40, deadline=None)
 @given(turns_of_both)
-def test_scores_survive_strict_json_and_agree_with_the_metrics(make_trajectories, make_problems, turns):
+def test_scores_survive_strict_json_and_agree_with_the_formulas(make_trajectories, make_problems, turns):
     reference, trained = ([int(turn) for turn in of_policy] for of_policy in zip(*turns, strict=True))
     trajectories = make_trajectories({"file": {"reference": reference, "trained": trained}})
     scores = scored(trajectories, make_problems({"file": len(turns)}, {}))
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     entry = scores["benchmarks"]["file"]
-    assert entry["trained"]["multi_at_k"] == multi_at_k(np.array(trained), 5).tolist()
+    np.testing.assert_allclose(entry["trained"]["multi_at_k"], multi_at_k(np.array(trained), 5), rtol=1e-14)
     rate_K = np.array(entry["reference"]["correction_rate"], dtype=float)
-    np.testing.assert_array_equal(rate_K, correction_rate(np.array(reference), 5))
+    np.testing.assert_allclose(rate_K, correction_rate(np.array(reference), 5), rtol=1e-14)
 
 
 def test_the_order_of_the_rows_does_not_matter(two_benchmarks):
     trajectories, problems = two_benchmarks
     shuffled = trajectories.take(pa.array(np.random.default_rng(0).permutation(trajectories.num_rows)))
-    assert scored(shuffled, problems) == scored(trajectories, problems)
+    scores = scored(trajectories, problems)
+    assert scored(shuffled, problems) == scores
+    assert list(scored(shuffled, problems)["benchmarks"]) == list(scores["benchmarks"])
 
 
 def test_one_policy_alone_is_scored_without_a_difference(make_trajectories, make_problems):
     scores = scored(make_trajectories({"file": {"reference": [1, 0]}}), make_problems({"file": 2}, {}))
     assert list(scores["benchmarks"]["file"]) == ["problems", "reference", "chance"]
     assert scores["averages"]["all"] == {"reference": 0.5}
+    assert scores["averages_with_intervals"]["all"]["differences"] == {}
 
 
 def test_a_third_policy_is_scored_after_the_two(make_trajectories, make_problems):
     turns = {"sft": [2, 0], "trained": [1, 2], "reference": [1, 0]}
     scores = scored(make_trajectories({"file": turns}), make_problems({"file": 2}, {}))
-    expected = ["problems", "reference", "trained", "sft", "difference", "chance"]
-    assert list(scores["benchmarks"]["file"]) == expected
+    entry = scores["benchmarks"]["file"]
+    assert list(entry) == ["problems", "reference", "trained", "sft", "difference", "differences", "chance"]
+    assert entry["difference"]["multi_at_k"] == [0, 0.5, 0.5, 0.5, 0.5]
+    assert entry["differences"]["sft"]["multi_at_k"] == [-0.5, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -139,3 +159,96 @@ def test_fewer_turns_than_the_budget_are_refused(make_trajectories, make_problem
     trajectories = make_trajectories({"file": {"reference": [0], "trained": [0]}})
     with pytest.raises(UserError, match=r"was not given protocol\.max_turns \(8\) turns"):
         score(trajectories, make_problems({"file": 1}, {}), max_turns=8, bootstrap_samples=10, seed=0)
+
+
+def test_averages_have_intervals_narrower_than_their_benchmarks(make_trajectories, make_problems):
+    generator = np.random.default_rng(0)
+    turns = {
+        name: {policy: generator.integers(0, 6, 60).tolist() for policy in ("reference", "trained")} for name in "abcd"
+    }
+    scores = scored(make_trajectories(turns), make_problems(dict.fromkeys(turns, 60), {}))
+    average = scores["averages_with_intervals"]["all"]
+    assert average["benchmarks"] == list("abcd")
+    trained = average["policies"]["trained"]
+    assert trained["multi_at_k"][-1] == pytest.approx(scores["averages"]["all"]["trained"])
+    widths = [np.diff(entry["trained"]["ci95"][0])[0] for entry in scores["benchmarks"].values()]
+    # Four independent benchmarks of one size: half the width of one of them.
+    assert np.diff(trained["ci95"][0])[0] == pytest.approx(np.mean(widths) / 2, rel=0.2)
+    difference = average["differences"]["trained"]
+    low, high = difference["ci95"][0]
+    assert low <= difference["multi_at_k"][0] <= high
+    assert 0 < difference["p_value"][0] <= 1
+
+
+def test_an_average_of_one_benchmark_is_that_benchmark(make_trajectories, make_problems):
+    scores = scored(
+        make_trajectories({"file": {"reference": [0] * 9, "trained": [1] * 9}}), make_problems({"file": 9}, {})
+    )
+    of_average, of_benchmark = scores["averages_with_intervals"]["all"], scores["benchmarks"]["file"]
+    assert of_average["policies"]["trained"]["ci95"] == of_benchmark["trained"]["ci95"]
+    assert of_average["differences"]["trained"]["ci95"] == of_benchmark["difference"]["ci95"]
+
+
+def attempts_of(make_trajectories, benchmark, is_right_by_problem, policy="reference"):
+    """A table of single responses: for each problem whether each attempt at it was right."""
+    rows = []
+    for index, is_right in enumerate(is_right_by_problem):
+        for trajectory_id, right in enumerate(is_right):
+            (row,) = make_trajectories({benchmark: {policy: [1]}}).to_pylist()
+            turn = row["turns"][0] | {"verdict": "correct" if right else "wrong"}
+            row |= {
+                "problem_id": f"{benchmark}-{index}",
+                "trajectory_id": trajectory_id,
+                "turns": [turn],
+                "success": right,
+            }
+            rows.append(row)
+    return pa.Table.from_pylist(rows, schema=EVAL_TRAJECTORY_SCHEMA)
+
+
+def test_independent_attempts_are_the_control_of_the_policy_that_made_them(make_trajectories, make_problems):
+    trajectories = make_trajectories({"file": {"reference": [1, 2], "trained": [1, 1]}})
+    attempts = attempts_of(make_trajectories, "file", [[True, True, False], [False, False, True]])
+    entry = scored(trajectories, make_problems({"file": 2}, {}), attempts=attempts)["benchmarks"]["file"]
+    assert entry["trained"]["control"] is None
+    control = entry["reference"]["control"]
+    assert control["attempts"] == 3
+    assert control["pass_at_k"] == pytest.approx([1 / 2, (1 + 2 / 3) / 2, 1])
+    assert control["at_equal_tokens"]["multi_at_k"] == 1.0
+
+
+def test_an_empty_table_of_attempts_is_no_control(make_trajectories, make_problems):
+    trajectories, problems = make_trajectories({"file": {"reference": [1, 2]}}), make_problems({"file": 2}, {})
+    none = EVAL_TRAJECTORY_SCHEMA.empty_table()
+    assert scored(trajectories, problems, attempts=none) == scored(trajectories, problems)
+
+
+@pytest.mark.parametrize(
+    ("is_right", "sentence"),
+    [
+        ([[True, True], [False]], "'file-1' .* has fewer attempts than other problems"),
+        ([[True]], "'reference' has not answered 1 of the problems"),
+        ([[True], [True], [True]], "'file-2' .* is not in the problems table"),
+    ],
+)
+def test_attempts_that_do_not_match_are_refused(make_trajectories, make_problems, is_right, sentence):
+    trajectories, problems = make_trajectories({"file": {"reference": [1, 2]}}), make_problems({"file": 2}, {})
+    with pytest.raises(UserError, match=sentence):
+        scored(trajectories, problems, attempts=attempts_of(make_trajectories, "file", is_right))
+
+
+def test_conversations_are_not_attempts(make_trajectories, make_problems):
+    trajectories, problems = make_trajectories({"file": {"reference": [1, 2]}}), make_problems({"file": 2}, {})
+    with pytest.raises(UserError, match="an attempt of several turns"):
+        scored(trajectories, problems, attempts=trajectories)
+
+
+def test_twelve_thousand_problems_are_scored_in_seconds(make_trajectories, make_problems):
+    turns = {
+        policy: np.random.default_rng(seed).integers(0, 6, 12_032).tolist()
+        for seed, policy in enumerate(["reference", "trained"])
+    }
+    trajectories, problems = make_trajectories({"mmlu-pro": turns}), make_problems({"mmlu-pro": 12_032}, {})
+    started = time.process_time()
+    score(trajectories, problems, max_turns=5, bootstrap_samples=2000, seed=0)
+    assert time.process_time() - started < 30

@@ -237,11 +237,21 @@ def test_the_scores_have_the_documented_shape(finished):
 
 
 def test_charts_and_log_are_there(finished):
-    for name in ("returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"):
+    weighting = ("returns_and_weights", "composition_chart")
+    for name in (*weighting, "learning_curve", "multi_at_k_chart", "correction_rate_chart", "answers_chart"):
         assert isinstance(finished.load(name), go.Figure)
     log: pd.DataFrame = finished.load("training_log")
     assert list(log["step"]) == [1, 2]
     assert all(math.isfinite(loss) for loss in log["weighted_loss"])
+
+
+def test_the_report_is_one_page_with_everything_beside_it(finished):
+    report = finished.load("evaluation_report")
+    assert {file.name for file in report.iterdir()} >= {"report.html", "table.md", "table.tex", "parameters.yml"}
+    results = json.loads((report / "results.json").read_text())
+    assert results["scores"] == finished.load("multi_at_k")
+    assert all(cost["seconds"] > 0 and cost["tokens"] > 0 for cost in results["costs"])
+    assert results["not_in_parameters"] == []
 
 
 def test_another_beta_trains_again_but_never_samples_again(project, finished):

@@ -84,7 +84,7 @@ def test_multi_at_k_descends_from_the_problems(pipelines):
 
 def test_each_pipeline_starts_from_what_the_others_saved(pipelines, catalog):
     for pipeline in pipelines.values():
-        assert {name for name in pipeline.inputs() if not name.startswith("params:")} <= set(catalog)
+        assert {name for name in pipeline.inputs() if not name.startswith(("params:", "parameters"))} <= set(catalog)
 
 
 def test_all_problems_are_loaded_before_anything_is_sampled(pipelines):

@@ -24,4 +24,4 @@ class ParquetShardsDataset(DirectoryDataset[Shards | ShardStream, Shards]):
         else:
             for index, table in enumerate(data.tables):
                 write_shard(table, shard_path(path, index))
-            write_manifest(path, data.provenance)
+            write_manifest(path, data.provenance, data.costs)

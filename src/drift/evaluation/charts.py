@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from drift.chart_style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION
-from drift.evaluation.score import REFERENCE, TRAINED, policy_names
+from drift.chart_style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION, as_written
+from drift.evaluation.outcomes import REFERENCE, TRAINED, policy_names
+from drift.evaluation.overview import budget
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
@@ -21,6 +22,7 @@ POLICY_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE)
 POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
 GUESSERS = {"with_repetition": ("guessing", "dot"), "without_repetition": ("guessing, no repeats", "dash")}
 MAX_COLUMNS = 3
+MAX_TITLE = 36  # characters above a panel
 PANEL_PIXELS, TOP_PIXELS, BOTTOM_PIXELS = 260, 90, 100
 ERROR_BAR_SHIFT = 0.08  # in turns, between policies, so that their error bars do not hide each other
 
@@ -42,7 +44,7 @@ class Panel(NamedTuple):
 
 
 def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
-    """multi@k of every policy with its 95 % band, one panel per benchmark, beside the chance curves.
+    """multi@k of every policy with its 95 % band, one panel per benchmark, beside guessing and independent attempts.
 
     Args:
         scores: what `drift.evaluation.score.score` returned.
@@ -56,8 +58,15 @@ def multi_at_k_chart(scores: Mapping[str, Any]) -> "Figure":
         for index, policy in enumerate(policy_names(panel.entry)):
             share_K, ends_K = panel.entry[policy]["multi_at_k"], panel.entry[policy]["ci95"]
             add(figure, panel, policy_line(index, policy, share_K, ends_K, turns_of(share_K)))
+        for index, policy in enumerate(policy_names(panel.entry)):
+            if control := panel.entry[policy]["control"]:
+                add(figure, panel, control_line(index, policy, control, budget(scores)))
+    has_control = any(
+        entry[policy]["control"] for entry in scores["benchmarks"].values() for policy in policy_names(entry)
+    )
+    allowed = "turns or attempts" if has_control else "turns"
     figure.update_yaxes(range=[0, 102])
-    return label_axes(figure, scores, "turns allowed, k (bands: 95 % intervals)", "problems solved (%)")
+    return label_axes(figure, scores, f"{allowed}, k (bands: 95 %)", "problems solved (%)")
 
 
 def correction_rate_chart(scores: Mapping[str, Any]) -> "Figure":
@@ -85,26 +94,26 @@ def multi_at_k_title(scores: Mapping[str, Any]) -> str:
     if others:
         return f"Mean {quantity} of {len(others) + 1} benchmarks: {change(scores['averages']['all'])}"
     last = {policy: entry[policy]["multi_at_k"][-1] for policy in policy_names(entry)}
-    return f"{quantity} on {name}: {change(last)}"
+    return f"{quantity} on {as_written(name)}: {change(last)}"
 
 
 def correction_rate_title(scores: Mapping[str, Any]) -> str:
     """The finding, such as `First mistakes corrected on arithmetic: 9 % → 59 % (+50 points)`."""
     (name, entry), *others = scores["benchmarks"].items()
     if others:
-        rates, num_benchmarks = mean_overall_correction_rates(scores)
+        rates, num_benchmarks = mean_rates(scores, "correction_rate_overall")
         return f"First mistakes corrected, mean of {num_benchmarks} benchmarks: {change(rates)}"
-    return f"First mistakes corrected on {name}: {change(overall_correction_rates(entry))}"
+    return f"First mistakes corrected on {as_written(name)}: {change(rates_of(entry, 'correction_rate_overall'))}"
 
 
-def overall_correction_rates(entry: Mapping[str, Any]) -> dict[str, float | None]:
-    """Each policy's share of first mistakes put right on one benchmark; None where it made none."""
-    return {policy: entry[policy]["correction_rate_overall"] for policy in policy_names(entry)}
+def rates_of(entry: Mapping[str, Any], metric: str) -> dict[str, float | None]:
+    """One metric of each policy on one benchmark; None where it is not defined."""
+    return {policy: entry[policy][metric] for policy in policy_names(entry)}
 
 
-def mean_overall_correction_rates(scores: Mapping[str, Any]) -> tuple[dict[str, float | None], int]:
-    """Each policy's mean over the benchmarks on which all policies made a first mistake, and how many those are."""
-    rates = [overall_correction_rates(entry) for entry in scores["benchmarks"].values()]
+def mean_rates(scores: Mapping[str, Any], metric: str) -> tuple[dict[str, float | None], int]:
+    """Each policy's mean over the benchmarks on which the metric is defined for all, and how many those are."""
+    rates = [rates_of(entry, metric) for entry in scores["benchmarks"].values()]
     defined = [of_benchmark for of_benchmark in rates if None not in of_benchmark.values()]
     if not defined:
         return dict.fromkeys(rates[0]), 0
@@ -117,9 +126,15 @@ def change(share_by_policy: Mapping[str, float | None]) -> str:
     texts = {name: "none made" if share is None else f"{100 * share:.0f} %" for name, share in share_by_policy.items()}
     before, after = share_by_policy.get(REFERENCE), share_by_policy.get(TRAINED)
     if REFERENCE not in texts or TRAINED not in texts:
-        return ", ".join(f"{name} {text}" for name, text in texts.items())
+        return ", ".join(f"{as_written(name)} {text}" for name, text in texts.items())
     points = "" if before is None or after is None else f" ({100 * (after - before):+z.0f} points)"
     return f"{texts[REFERENCE]} → {texts[TRAINED]}{points}"
+
+
+def panel_title(name: str) -> str:
+    """A benchmark's name, cut in the middle where its panel is too narrow for it."""
+    half = MAX_TITLE // 2
+    return as_written(name if len(name) <= MAX_TITLE else f"{name[:half]}…{name[-half:]}")
 
 
 def panels(scores: Mapping[str, Any]) -> Iterator[Panel]:
@@ -146,7 +161,7 @@ def panels_figure(scores: Mapping[str, Any], title: str) -> "Figure":
         rows=rows,
         cols=columns,
         shared_yaxes="all",
-        subplot_titles=names if len(names) > 1 else None,
+        subplot_titles=[panel_title(name) for name in names] if len(names) > 1 else None,
         horizontal_spacing=0.04,
         vertical_spacing=70 / (height - TOP_PIXELS - BOTTOM_PIXELS),
     )
@@ -197,9 +212,9 @@ def policy_line(
         x=list(x_K),
         y=percent(share_K),
         customdata=[percent(ends) for ends in ends_K],
-        hovertemplate=policy + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
-        name=policy,
-        legendgroup=policy,
+        hovertemplate=as_written(policy) + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
+        name=as_written(policy),
+        legendgroup=as_written(policy),
         mode="lines+markers",
         line={"color": colour, "width": 2.5},
         marker={"symbol": POLICY_MARKERS[index % len(POLICY_MARKERS)], "size": 8},
@@ -222,8 +237,27 @@ def band(index: int, policy: str, ends_K: Sequence[Sequence[float | None]]) -> "
         mode="lines",
         line={"width": 0},
         hoverinfo="skip",
-        legendgroup=policy,
+        legendgroup=as_written(policy),
         showlegend=False,
+    )
+
+
+def control_line(index: int, policy: str, control: Mapping[str, Any], num_turns: int) -> "Scatter":
+    """pass@k of one policy's independent attempts, as far as the turns go."""
+    from plotly.graph_objects import Scatter
+
+    share_K, name = control["pass_at_k"][:num_turns], f"{as_written(policy)}, pass@k of attempts"
+    return Scatter(
+        x=turns_of(share_K),
+        y=percent(share_K),
+        customdata=[percent(ends) for ends in control["ci95"][:num_turns]],
+        hovertemplate=name + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
+        name=name,
+        legendgroup=f"control of {as_written(policy)}",
+        mode="lines+markers",
+        line={"color": POLICY_COLOURS[index % len(POLICY_COLOURS)], "width": 1.5, "dash": "dashdot"},
+        marker={"symbol": f"{POLICY_MARKERS[index % len(POLICY_MARKERS)]}-open", "size": 7},
+        cliponaxis=False,
     )
 
 

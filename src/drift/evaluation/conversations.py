@@ -95,7 +95,8 @@ def _stream(shards_by_policy: Mapping[str, Shards], benchmarks: Mapping[str, str
     """What was sampled from each policy as one table; one without rows where nothing was."""
     provenance = {name: shards.provenance for name, shards in shards_by_policy.items()}
     tables = _labelled(shards_by_policy, benchmarks) if shards_by_policy else [EVAL_TRAJECTORY_SCHEMA.empty_table()]
-    return ShardStream(tables, provenance)
+    costs = {name: dict(shards.costs) for name, shards in shards_by_policy.items()}
+    return ShardStream(tables, provenance, costs)
 
 
 def _labelled(shards_by_policy: Mapping[str, Shards], benchmarks: Mapping[str, str]) -> Iterator[pa.Table]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from drift.errors import UserError
-from drift.evaluation.score import NOT_A_POLICY, REFERENCE, TRAINED
+from drift.evaluation.outcomes import NOT_A_POLICY, REFERENCE, TRAINED
 from drift.fingerprint import files_fingerprint
 from drift.model_directory import NOTE, ModelDirectory, check_model_directory
 

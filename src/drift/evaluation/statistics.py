@@ -1,256 +1,200 @@
-"""How sure the metrics are: 95 % percentile bootstrap intervals over problems, and what guessing would reach.
+"""How sure the metrics are: 95 % intervals over problems, paired differences, and p-values.
 
-Drawing P problems with replacement is drawing the counts of the C distinct outcomes among them from a multinomial,
-so a resample costs C numbers instead of P, and a paired difference only needs the two policies' outcomes in one row.
-Where every problem has the same outcome, all resamples are equal and the interval is a point.
+Every metric is a ratio of sums over problems (`drift.evaluation.ratios`), so one function makes all intervals:
+problems are drawn with replacement, the sums are taken again, and the middle 95 % of the ratios are kept (percentile
+bootstrap). The same draws serve all policies, which pairs their differences by problem. Where all problems agree on 0
+or 1 every resample is the same, and an exact (Clopper-Pearson) interval takes the bootstrap's place.
 
-Shapes: _P problems, _K turns, _B bootstrap samples, _C distinct outcomes, _X statistics (K of them, or 1).
+p-values are exact where they can be (McNemar's test) and by permutation elsewhere: if two policies are the same, then
+swapping their results on any problem changes nothing.
+
+Shapes: _P problems, _B bootstrap samples, _X statistics of one metric (one per turn, or 1).
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from drift.evaluation.metrics import share_or_nan
+from drift.evaluation.ratios import Ratio
 
 NUM_SAMPLES = 2000
-PERCENTILES = (2.5, 97.5)
+LEVEL = 0.95
+PERCENTILES = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
+_NUMBERS_AT_ONCE = 1 << 22  # of a block of draws that is turned into floats: 32 MiB
+_ROUNDING = 1e-9  # two differences that are the same but for the order of their sums
 
-Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Of the outcomes, shape (C, F), and how often each was drawn, shape (B, C): one row of statistics a sample, (B, X)."""
 
+@dataclass(frozen=True)
+class Resampling:
+    """The draws behind all intervals and p-values of one benchmark.
 
-def multi_at_k_interval(
-    solved_turn_P: np.ndarray, max_turns: int, num_samples: int = NUM_SAMPLES, seed: int = 0
-) -> np.ndarray:
-    """95 % interval of multi@k (Eq. 21) for k = 1…K.
-
-    Args:
-        solved_turn_P: turn at which each problem was solved, 0 for never, shape (P,).
-        max_turns: the budget K.
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
-
-    Returns:
-        Lower and upper ends, shape (K, 2).
-
-    Raises:
-        ValueError: when there is no problem or `num_samples` is below 1.
+    Attributes:
+        drawn_BP: how often each problem is drawn in each bootstrap sample; a row sums to P.
+        swapped_BP: whether two policies exchange their results on a problem, in each permutation.
     """
 
-    def statistic(outcome_CF: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-        return multi_at_k_of_samples(outcome_CF[:, 0], drawn_BC, max_turns)
+    drawn_BP: np.ndarray
+    swapped_BP: np.ndarray
 
-    return bootstrap_interval(statistic, np.column_stack([solved_turn_P]), num_samples, seed)
+    @classmethod
+    def of(cls, num_problems: int, num_samples: int = NUM_SAMPLES, seed: int = 0, name: str = "") -> "Resampling":
+        """Draws.
 
+        Args:
+            num_problems: P, at least 1.
+            num_samples: B, at least 1.
+            seed: of the run.
+            name: of the benchmark; benchmarks are drawn independently, so that the interval of their mean is right.
 
-def multi_at_k_difference_interval(
-    reference_turn_P: np.ndarray,
-    trained_turn_P: np.ndarray,
-    max_turns: int,
-    num_samples: int = NUM_SAMPLES,
-    seed: int = 0,
-) -> np.ndarray:
-    """95 % interval of multi@k of the trained policy minus that of the reference, paired by problem.
-
-    Args:
-        reference_turn_P: turn at which the reference solved each problem, 0 for never, shape (P,).
-        trained_turn_P: the same of the trained policy, for the same problems in the same order, shape (P,).
-        max_turns: the budget K.
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
-
-    Returns:
-        Lower and upper ends, shape (K, 2).
-
-    Raises:
-        ValueError: when the shapes differ, there is no problem or `num_samples` is below 1.
-    """
-
-    def statistic(outcome_CF: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-        reference_BK = multi_at_k_of_samples(outcome_CF[:, 0], drawn_BC, max_turns)
-        return multi_at_k_of_samples(outcome_CF[:, 1], drawn_BC, max_turns) - reference_BK
-
-    return bootstrap_interval(statistic, np.column_stack([reference_turn_P, trained_turn_P]), num_samples, seed)
+        Raises:
+            ValueError: when there is no problem or no sample.
+        """
+        if num_problems < 1:
+            raise ValueError("An interval over problems needs at least one problem.")
+        if num_samples < 1:
+            raise ValueError(f"num_samples is {num_samples}, but an interval needs at least one bootstrap sample.")
+        generator = np.random.default_rng([seed, *name.encode()])
+        drawn_BP = np.empty((num_samples, num_problems), dtype=np.uint16)
+        for drawn_P in drawn_BP:
+            drawn_P[:] = np.bincount(generator.integers(num_problems, size=num_problems), minlength=num_problems)
+        return cls(drawn_BP, generator.integers(0, 2, size=(num_samples, num_problems), dtype=np.uint8))
 
 
-def correction_rate_interval(
-    solved_turn_P: np.ndarray, max_turns: int, num_samples: int = NUM_SAMPLES, seed: int = 0
-) -> np.ndarray:
-    """95 % interval of the correction rate of each turn, over the samples in which it is defined.
-
-    Args:
-        solved_turn_P: turn at which each problem was solved, 0 for never, shape (P,).
-        max_turns: the budget K.
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
-
-    Returns:
-        Lower and upper ends, shape (K, 2); NaN at turns before which every problem was solved.
-
-    Raises:
-        ValueError: when there is no problem or `num_samples` is below 1.
-    """
-
-    def statistic(outcome_CF: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-        turn_K = np.arange(1, max_turns + 1)
-        solved_BK = drawn_BC @ (outcome_CF == turn_K)
-        wrong_before_BK = drawn_BC @ ((outcome_CF == 0) | (outcome_CF >= turn_K))
-        return share_or_nan(solved_BK, wrong_before_BK)
-
-    return bootstrap_interval(statistic, np.column_stack([solved_turn_P]), num_samples, seed)
+def sums(weight_BP: np.ndarray, value_PX: np.ndarray) -> np.ndarray:
+    """Weighted sums over problems of each sample, shape (B, X)."""
+    value_PX = np.asarray(value_PX, dtype=np.float64)
+    return np.concatenate([block_BP @ value_PX for block_BP in _blocks(weight_BP)])
 
 
-def overall_correction_rate_interval(
-    solved_turn_P: np.ndarray, num_samples: int = NUM_SAMPLES, seed: int = 0
-) -> np.ndarray:
-    """95 % interval of (solved after turn 1) / (wrong at turn 1), over the samples in which it is defined.
+def _blocks(weight_BP: np.ndarray) -> Iterator[np.ndarray]:
+    """The weights as floats, some rows at a time."""
+    rows = max(1, _NUMBERS_AT_ONCE // weight_BP.shape[1])
+    for first in range(0, len(weight_BP), rows):
+        yield weight_BP[first : first + rows].astype(np.float64)
 
-    Args:
-        solved_turn_P: turn at which each problem was solved, 0 for never, shape (P,).
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
+
+def samples(ratio: Ratio, resampling: Resampling) -> np.ndarray:
+    """The metric on each bootstrap sample, shape (B, X); NaN where it is not defined."""
+    drawn_BP = resampling.drawn_BP
+    return share_or_nan(sums(drawn_BP, ratio.numerator_PX), sums(drawn_BP, ratio.denominator_PX))
+
+
+def interval(ratio: Ratio, resampling: Resampling) -> np.ndarray:
+    """95 % interval of a metric.
+
+    Where all problems that count agree on 0 or on 1, it is the exact interval of that many agreeing problems.
 
     Returns:
-        Lower and upper end, shape (2,); NaN when no problem was wrong at turn 1.
-
-    Raises:
-        ValueError: when there is no problem or `num_samples` is below 1.
+        Lower and upper ends, shape (X, 2); NaN where the metric is not defined.
     """
+    ends_X2 = percentiles(samples(ratio, resampling))
+    for index, value in enumerate(ratio.value()) if ratio.is_share else ():
+        if value in (0, 1):
+            counting = int((ratio.denominator_PX[:, index] > 0).sum())
+            ends_X2[index] = clopper_pearson(int(value) * counting, counting)
+    return ends_X2
 
-    def statistic(outcome_CF: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-        return overall_correction_rate_of_samples(outcome_CF[:, 0], drawn_BC)
 
-    return bootstrap_interval(statistic, np.column_stack([solved_turn_P]), num_samples, seed)[0]
+def difference_interval(before: Ratio, after: Ratio, resampling: Resampling) -> np.ndarray:
+    """95 % interval of `after` minus `before`, paired by problem.
 
-
-def overall_correction_rate_difference_interval(
-    reference_turn_P: np.ndarray, trained_turn_P: np.ndarray, num_samples: int = NUM_SAMPLES, seed: int = 0
-) -> np.ndarray:
-    """95 % interval of the trained policy's overall correction rate minus the reference's, paired by problem.
-
-    Args:
-        reference_turn_P: turn at which the reference solved each problem, 0 for never, shape (P,).
-        trained_turn_P: the same of the trained policy, for the same problems in the same order, shape (P,).
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
+    Where the two agree (or disagree in the same way) on every problem that counts, the share of problems on which they
+    could still differ is bounded by an exact interval.
 
     Returns:
-        Lower and upper end, shape (2,); NaN when either policy was never wrong at turn 1.
+        Lower and upper ends, shape (X, 2); NaN where either metric is not defined.
+    """
+    difference_X = after.value() - before.value()
+    ends_X2 = percentiles(samples(after, resampling) - samples(before, resampling))
+    ends_X2[np.isnan(difference_X)] = np.nan
+    if before.is_share and after.is_share:
+        for index, (low, high) in enumerate(ends_X2):
+            if low == high and low in (-1, 0, 1):
+                counting_P = (before.denominator_PX[:, index] > 0) | (after.denominator_PX[:, index] > 0)
+                ends_X2[index] = agreement_interval(int(low), int(counting_P.sum()))
+    return ends_X2
+
+
+def percentiles(sample_BX: np.ndarray) -> np.ndarray:
+    """The 2.5th and 97.5th percentile of what is not NaN, shape (X, 2); NaN where all is."""
+    defined_X = [sample_B[~np.isnan(sample_B)] for sample_B in sample_BX.T]
+    return np.array([np.percentile(d, PERCENTILES) if d.size else np.full(2, np.nan) for d in defined_X])
+
+
+def clopper_pearson(num_right: int, num_problems: int) -> np.ndarray:
+    """Exact 95 % interval of a share when none or all of the problems are right, shape (2,).
+
+    The share p at which seeing none would have a probability of (1 - p)^P = 2.5 % is its upper end; all is its mirror.
 
     Raises:
-        ValueError: when the shapes differ, there is no problem or `num_samples` is below 1.
+        ValueError: when some but not all are right: the bootstrap serves there.
     """
+    highest_unseen = 1 - ((1 - LEVEL) / 2) ** (1 / num_problems)
+    if num_right == 0:
+        return np.array([0.0, highest_unseen])
+    if num_right == num_problems:
+        return np.array([1 - highest_unseen, 1.0])
+    raise ValueError(f"{num_right} of {num_problems} are right; this interval is for none or all of them.")
 
-    def statistic(outcome_CF: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-        reference_B1 = overall_correction_rate_of_samples(outcome_CF[:, 0], drawn_BC)
-        return overall_correction_rate_of_samples(outcome_CF[:, 1], drawn_BC) - reference_B1
 
-    return bootstrap_interval(statistic, np.column_stack([reference_turn_P, trained_turn_P]), num_samples, seed)[0]
+def agreement_interval(difference: int, num_problems: int) -> np.ndarray:
+    """Exact bounds of a paired difference that was -1, 0 or 1 on every problem, shape (2,)."""
+    highest_unseen = clopper_pearson(0, num_problems)[1]
+    return np.clip([difference - highest_unseen, difference + highest_unseen], -1, 1)
 
 
-def mean_interval(value_P: np.ndarray, num_samples: int = NUM_SAMPLES, seed: int = 0) -> np.ndarray:
-    """95 % interval of a mean over problems; of a paired difference when the values are differences.
+def mcnemar_p_value(before_P: np.ndarray, after_P: np.ndarray) -> float:
+    """McNemar's exact test: two-sided p = 2 * sum_{i <= min(b, c)} C(b + c, i) / 2^(b + c), at most 1.
+
+    b and c count the problems that only one of the two policies solved; if the policies are the same, each of those is
+    as likely to be one's as the other's.
 
     Args:
-        value_P: one number per problem, shape (P,).
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
-
-    Returns:
-        Lower and upper end, shape (2,).
-
-    Raises:
-        ValueError: when there is no problem or `num_samples` is below 1.
+        before_P: whether each problem was solved by one policy, shape (P,).
+        after_P: the same of the other, for the same problems in the same order, shape (P,).
     """
+    gained, lost = int((after_P & ~before_P).sum()), int((before_P & ~after_P).sum())
+    num_discordant, term, total = gained + lost, 1, 0
+    for index in range(min(gained, lost) + 1):
+        total += term
+        term = term * (num_discordant - index) // (index + 1)
+    return min(1.0, float(Fraction(2 * total, 2**num_discordant)))
 
-    def statistic(outcome_CF: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-        return drawn_BC @ outcome_CF / np.size(value_P)
 
-    return bootstrap_interval(statistic, np.column_stack([value_P]), num_samples, seed)[0]
+def permuted_differences(before: Ratio, after: Ratio, resampling: Resampling) -> np.ndarray:
+    """`after` minus `before` when their results are exchanged on random problems, shape (B, X); NaN where undefined."""
+    swapped_BP = resampling.swapped_BP
+
+    def exchanged(one_PX: np.ndarray, other_PX: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one_PX, other_PX = np.asarray(one_PX, dtype=np.float64), np.asarray(other_PX, dtype=np.float64)
+        moved_BX = sums(swapped_BP, other_PX - one_PX)
+        return one_PX.sum(axis=0) + moved_BX, other_PX.sum(axis=0) - moved_BX
+
+    before_numerator_BX, after_numerator_BX = exchanged(before.numerator_PX, after.numerator_PX)
+    before_denominator_BX, after_denominator_BX = exchanged(before.denominator_PX, after.denominator_PX)
+    before_BX = share_or_nan(before_numerator_BX, before_denominator_BX)
+    return share_or_nan(after_numerator_BX, after_denominator_BX) - before_BX
 
 
-def bootstrap_interval(statistic: Statistic, outcome_PF: np.ndarray, num_samples: int, seed: int) -> np.ndarray:
-    """95 % percentile bootstrap interval over problems of any statistic of their outcomes.
+def permutation_p_value(difference_X: np.ndarray, permuted_BX: np.ndarray) -> np.ndarray:
+    """Two-sided p: (1 + permutations whose difference is at least as large) / (1 + B), shape (X,).
 
-    Args:
-        statistic: see `Statistic`; a NaN means that it is not defined for that sample.
-        outcome_PF: what happened to each problem, F numbers a problem, shape (P, F).
-        num_samples: number of bootstrap samples B.
-        seed: seed of the resampling.
-
-    Returns:
-        Lower and upper ends, shape (X, 2), over the samples in which the statistic is defined; NaN where it never is.
-
-    Raises:
-        ValueError: when there is no problem or `num_samples` is below 1.
+    A permutation in which the difference is not defined counts as at least as large; NaN where it is not defined in the
+    data. The observed order is one of the permutations, so p is never 0.
     """
-    if len(outcome_PF) == 0:
-        raise ValueError("An interval over problems needs at least one problem.")
-    if num_samples < 1:
-        raise ValueError(f"num_samples is {num_samples}, but an interval needs at least one bootstrap sample.")
-    outcome_CF, count_C = np.unique(outcome_PF, axis=0, return_counts=True)
-    drawn_BC = np.random.default_rng(seed).multinomial(len(outcome_PF), count_C / len(outcome_PF), size=num_samples)
-    sample_XB = statistic(outcome_CF, drawn_BC).T
-    return np.array([percentiles_of_defined(sample_B) for sample_B in sample_XB])
+    is_smaller_BX = np.abs(permuted_BX) < np.abs(difference_X) - _ROUNDING * np.maximum(1, np.abs(difference_X))
+    p_X = (1 + (~is_smaller_BX).sum(axis=0)) / (1 + len(permuted_BX))
+    return np.where(np.isnan(difference_X), np.nan, p_X)
 
 
-def percentiles_of_defined(sample_B: np.ndarray) -> np.ndarray:
-    """The 2.5th and 97.5th percentile of what is not NaN, shape (2,); NaN when all is."""
+def bootstrap_p_value(sample_B: np.ndarray) -> float:
+    """Two-sided p that a quantity is 0: twice the smaller share of its samples on one side of 0, at most 1."""
     defined = sample_B[~np.isnan(sample_B)]
-    return np.percentile(defined, PERCENTILES) if defined.size else np.full(2, np.nan)
-
-
-def multi_at_k_of_samples(solved_turn_C: np.ndarray, drawn_BC: np.ndarray, max_turns: int) -> np.ndarray:
-    """Eq. 21 on each bootstrap sample: shape (B, K)."""
-    turn_K = np.arange(1, max_turns + 1)
-    solved_within_CK = (solved_turn_C[:, None] > 0) & (solved_turn_C[:, None] <= turn_K)
-    return drawn_BC @ solved_within_CK / drawn_BC.sum(axis=1, keepdims=True)
-
-
-def overall_correction_rate_of_samples(solved_turn_C: np.ndarray, drawn_BC: np.ndarray) -> np.ndarray:
-    """(Solved after turn 1) / (wrong at turn 1) on each bootstrap sample: shape (B, 1), NaN where none was wrong."""
-    corrected_B1 = drawn_BC @ (solved_turn_C > 1)[:, None]
-    return share_or_nan(corrected_B1, drawn_BC @ (solved_turn_C != 1)[:, None])
-
-
-def chance_with_repetition(num_choices_P: np.ndarray, max_turns: int) -> np.ndarray:
-    """multi@k of a guesser that may repeat itself: mean_p 1 - (1 - 1/c_p)^k.
-
-    Args:
-        num_choices_P: options c of each problem, 0 for a problem without options, which no guess solves, shape (P,).
-        max_turns: the budget K.
-
-    Returns:
-        Shares in [0, 1], shape (K,).
-
-    Raises:
-        ValueError: when there is no problem or a number of options is negative.
-    """
-    choices_P1, turn_K = choices_or_infinity(num_choices_P)[:, None], np.arange(1, max_turns + 1)
-    return (1 - (1 - 1 / choices_P1) ** turn_K).mean(axis=0)
-
-
-def chance_without_repetition(num_choices_P: np.ndarray, max_turns: int) -> np.ndarray:
-    """multi@k of a guesser that never repeats itself: mean_p min(k / c_p, 1).
-
-    Args:
-        num_choices_P: options c of each problem, 0 for a problem without options, which no guess solves, shape (P,).
-        max_turns: the budget K.
-
-    Returns:
-        Shares in [0, 1], shape (K,).
-
-    Raises:
-        ValueError: when there is no problem or a number of options is negative.
-    """
-    choices_P1, turn_K = choices_or_infinity(num_choices_P)[:, None], np.arange(1, max_turns + 1)
-    return np.minimum(turn_K / choices_P1, 1).mean(axis=0)
-
-
-def choices_or_infinity(num_choices_P: np.ndarray) -> np.ndarray:
-    """Number of answers a guesser chooses from: infinitely many for a problem without options."""
-    num_choices_P = np.asarray(num_choices_P)
-    if num_choices_P.ndim != 1 or num_choices_P.size == 0 or num_choices_P.min() < 0:
-        raise ValueError("num_choices_P must be one number of options, at least 0, per problem.")
-    return np.where(num_choices_P > 0, num_choices_P, np.inf)
+    if not defined.size:
+        return math.nan
+    fewer = min((defined <= 0).sum(), (defined >= 0).sum())
+    return min(1.0, float(2 * (1 + fewer) / (1 + defined.size)))

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 Summary = dict[str, Any]
 
-CHARTS = {"returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"}
+CHARTS = {
+    "returns_and_weights",
+    "composition_chart",
+    "learning_curve",
+    "multi_at_k_chart",
+    "correction_rate_chart",
+    "answers_chart",
+}
 
 
 def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
@@ -30,11 +37,16 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     if "multi_at_k" in outputs:
         from drift.evaluation.summary import summary_table
 
-        console.print(summary_table(catalog.load("multi_at_k")))
+        console.print(summary_table(catalog.load("multi_at_k"), console.width))
     charts = sorted(outputs & CHARTS)
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
+    if "evaluation_report" in outputs:
+        from drift.evaluation.report import PAGE
+
+        page = catalog.load("evaluation_report") / PAGE
+        console.print(f"Report, one page to open or to send: {page}", highlight=False, soft_wrap=True)
     for output, sentence in _NEXT_STEPS.items():
         if output in outputs:
             console.print(escape(sentence), highlight=False, soft_wrap=True)

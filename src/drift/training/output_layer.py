@@ -67,7 +67,10 @@ class _TokenNLL(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
+    def backward(  # type: ignore[override]
+        ctx: Any,  # noqa: ANN401
+        *grad_outputs: torch.Tensor,
+    ) -> tuple[torch.Tensor | None, ...]:
         (gradient_T,) = grad_outputs
         hidden_TD, weight_VD, bias_V, target_T, normaliser_T = ctx.saved_tensors
         to_hidden, to_weight, to_bias, *_ = ctx.needs_input_grad

@@ -1,23 +1,21 @@
-"""The chart of the weighted data: how returns and weights are spread, and how many problems were solved.
+"""The chart of the weighted data: how returns and weights are spread.
 
 plotly is imported when a chart is drawn, not before.
 
 Shapes: _E the training examples of one shard.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drift.chart_style import BLUE, GREEN, GRID, ORANGE, SKY, VERMILION, house_layout
+from drift.chart_style import BLUE, GRID, ORANGE, house_layout
 from drift.weighting.histogram import Histogram
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Bar, Figure
 
-OUTCOME_COLOURS = {"all_right": GREEN, "mixed": SKY, "all_wrong": VERMILION}
 SMALLEST_DRAWN_WEIGHT = 1e-6
 NUM_BINS = 30
 
@@ -27,35 +25,25 @@ def log_weight(weight_E: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log10(np.maximum(weight_E, SMALLEST_DRAWN_WEIGHT))
 
 
-def returns_and_weights_chart(
-    returns: Histogram,
-    log_weights: Histogram,
-    effective_sample_size: float,
-    composition: Mapping[str, int],
-) -> "Figure":
-    """Three panels: histogram of the returns, histogram of the weights, problems by outcome.
+def returns_and_weights_chart(returns: Histogram, log_weights: Histogram, effective_sample_size: float) -> "Figure":
+    """Two panels: histogram of the returns, histogram of the weights.
 
     Args:
         returns: of the shaped returns.
         log_weights: of the `log_weight` of the examples.
         effective_sample_size: of the weights.
-        composition: problems that all (`all_right`), some (`mixed`) or none (`all_wrong`) of their trajectories solved.
     """
     from plotly.subplots import make_subplots
 
-    titles = ["returns", "weights", "problems"]
-    figure = make_subplots(
-        rows=1, cols=3, subplot_titles=titles, column_widths=[0.38, 0.38, 0.24], horizontal_spacing=0.09
-    )
+    figure = make_subplots(rows=1, cols=2, subplot_titles=["returns", "weights"], horizontal_spacing=0.1)
     figure.add_trace(bars(returns, BLUE, "return %{x:.2f}: %{y} trajectories"), row=1, col=1)
     figure.add_trace(bars(log_weights, ORANGE, "weight 10^%{x:.1f}: %{y} examples"), row=1, col=2)
-    figure.add_trace(outcome_bars(composition), row=1, col=3)
     figure.update_xaxes(title_text="return R", row=1, col=1)
     lowest = round(np.log10(SMALLEST_DRAWN_WEIGHT))
     decades = list(range(lowest, 3, 2))
     labels = [f"≤ 10<sup>{lowest}</sup>", *(f"10<sup>{decade}</sup>" if decade else "1" for decade in decades[1:])]
     figure.update_xaxes(title_text="weight w", tickvals=decades, ticktext=labels, row=1, col=2)
-    for column, name in enumerate(["trajectories", "examples", "problems"], start=1):
+    for column, name in enumerate(["trajectories", "examples"], start=1):
         figure.update_yaxes(title_text=name, title_standoff=4, gridcolor=GRID, row=1, col=column)
     return figure.update_layout(
         **house_layout(title(int(log_weights.count_X.sum()), effective_sample_size), height=420),
@@ -79,19 +67,4 @@ def bars(histogram: Histogram, colour: str, hover: str) -> "Bar":
         width=np.diff(histogram.edge_X),
         marker={"color": colour, "line": {"width": 0}},
         hovertemplate=hover + "<extra></extra>",
-    )
-
-
-def outcome_bars(composition: Mapping[str, int]) -> "Bar":
-    """Problems by outcome, the number written above each bar."""
-    from plotly.graph_objects import Bar
-
-    return Bar(
-        x=[name.replace("_", "<br>") for name in composition],
-        y=list(composition.values()),
-        text=list(composition.values()),
-        textposition="outside",
-        cliponaxis=False,
-        marker={"color": [OUTCOME_COLOURS[name] for name in composition]},
-        hovertemplate="%{y} problems<extra></extra>",
     )

@@ -77,19 +77,27 @@ def evaluate_policies(
 
 def score(
     eval_trajectories: Shards,
+    eval_attempts: Shards,
     eval_problems: pd.DataFrame,
     protocol: ProtocolParameters,
     evaluation: EvaluationParameters,
     seed: Seed,
 ) -> dict[str, Any]:
-    """Computes multi@k, correction rates and their intervals."""
+    """Computes multi@k, what explains it, its control, and how sure all of it is."""
+    from drift.evaluation.outcomes import OUTCOME_COLUMNS
     from drift.evaluation.score import score
     from drift.problems.benchmarks import domains
     from drift.problems.problem import to_table
 
-    problems = to_table(from_frame(eval_problems))
-    samples = evaluation.bootstrap_samples
-    return score(eval_trajectories.read(), problems, protocol.max_turns, samples, seed.root, domains())
+    return score(
+        eval_trajectories.read(OUTCOME_COLUMNS),
+        to_table(from_frame(eval_problems)),
+        protocol.max_turns,
+        evaluation.bootstrap_samples,
+        seed.root,
+        domain_by_benchmark=domains(),
+        attempts=eval_attempts.read(OUTCOME_COLUMNS) if eval_attempts.num_rows() else None,
+    )
 
 
 def draw_multi_at_k(multi_at_k: dict[str, Any]) -> Figure:
@@ -104,3 +112,38 @@ def draw_correction_rate(multi_at_k: dict[str, Any]) -> Figure:
     from drift.evaluation.charts import correction_rate_chart
 
     return correction_rate_chart(multi_at_k)
+
+
+def draw_answers(multi_at_k: dict[str, Any]) -> Figure:
+    """Draws repeated, lost and distinct answers by policy."""
+    from drift.evaluation.answers_chart import answers_chart
+
+    return answers_chart(multi_at_k)
+
+
+def write_report(
+    multi_at_k: dict[str, Any],
+    multi_at_k_chart: Figure,
+    correction_rate_chart: Figure,
+    answers_chart: Figure,
+    eval_trajectories: Shards,
+    eval_attempts: Shards,
+    checkpoint: ModelDirectory,
+    training_log: pd.DataFrame,
+    parameters: dict[str, Any],
+) -> dict[str, str]:
+    """Writes the report; a checkpoint and its log are all that it needs of the other stages."""
+    from drift.evaluation.made_from import costs, origins
+    from drift.evaluation.repeat import plain_parameters, repeating_parameters, unrepeated
+    from drift.evaluation.report import Report, report_files
+
+    plain, trained_from = plain_parameters(parameters), checkpoint.provenance
+    report = Report(
+        multi_at_k,
+        [multi_at_k_chart, correction_rate_chart, answers_chart],
+        repeating_parameters(plain, trained_from),
+        unrepeated(plain, trained_from),
+        origins(eval_trajectories, eval_attempts, checkpoint),
+        costs(eval_trajectories, eval_attempts, checkpoint, training_log),
+    )
+    return report_files(report)

@@ -3,11 +3,13 @@
 from kedro.pipeline import Pipeline, node, pipeline
 
 from drift.pipelines.evaluation.nodes import (
+    draw_answers,
     draw_correction_rate,
     draw_multi_at_k,
     evaluate_policies,
     load_eval_problems,
     score,
+    write_report,
 )
 
 
@@ -49,6 +51,7 @@ def create_pipeline() -> Pipeline:
                 score,
                 inputs=[
                     "eval_trajectories",
+                    "eval_attempts",
                     "eval_problems",
                     "params:protocol",
                     "params:evaluation",
@@ -68,6 +71,28 @@ def create_pipeline() -> Pipeline:
                 inputs="multi_at_k",
                 outputs="correction_rate_chart",
                 name="draw_correction_rate_node",
+            ),
+            node(
+                draw_answers,
+                inputs="multi_at_k",
+                outputs="answers_chart",
+                name="draw_answers_node",
+            ),
+            node(
+                write_report,
+                inputs=[
+                    "multi_at_k",
+                    "multi_at_k_chart",
+                    "correction_rate_chart",
+                    "answers_chart",
+                    "eval_trajectories",
+                    "eval_attempts",
+                    "checkpoint",
+                    "training_log",
+                    "parameters",
+                ],
+                outputs="evaluation_report",
+                name="write_report_node",
             ),
         ]
     )

@@ -53,5 +53,11 @@ def draw_weights(shaped_returns: Shards, weighted_turns: Shards, weighting_summa
         histogram(lambda: shaped_returns.values("shaped_return"), NUM_BINS),
         histogram(lambda: map(log_weight, weighted_turns.values("weight")), NUM_BINS),
         weighting_summary["effective_sample_size"],
-        {outcome: weighting_summary[outcome] for outcome in ("all_right", "mixed", "all_wrong")},
     )
+
+
+def draw_composition(weighting_summary: dict[str, Any]) -> Figure:
+    """Draws how many problems were solved by all, some or none of their trajectories."""
+    from drift.weighting.composition_chart import composition_chart
+
+    return composition_chart(weighting_summary)

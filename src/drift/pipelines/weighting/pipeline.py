@@ -2,7 +2,13 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from drift.pipelines.weighting.nodes import draw_weights, shape_returns, summarize_weights, weigh_trajectories
+from drift.pipelines.weighting.nodes import (
+    draw_composition,
+    draw_weights,
+    shape_returns,
+    summarize_weights,
+    weigh_trajectories,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -32,6 +38,12 @@ def create_pipeline() -> Pipeline:
                 inputs=["shaped_returns", "weighted_turns", "weighting_summary"],
                 outputs="returns_and_weights",
                 name="draw_weights_node",
+            ),
+            node(
+                draw_composition,
+                inputs="weighting_summary",
+                outputs="composition_chart",
+                name="draw_composition_node",
             ),
         ]
     )

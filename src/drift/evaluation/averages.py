@@ -1,0 +1,112 @@
+"""Averages over benchmarks, as the paper prints them: of the mathematical ones, the general ones, and all.
+
+Every benchmark counts the same, whatever its size. Benchmarks are resampled independently, so a bootstrap sample of an
+average is the average of one sample of each.
+
+Shapes: _B bootstrap samples, _K turns.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from drift.evaluation.measured import Measured
+from drift.evaluation.outcomes import REFERENCE, policy_names
+from drift.evaluation.plain import plain
+from drift.evaluation.ratios import solved_within
+from drift.evaluation.statistics import (
+    difference_interval,
+    interval,
+    percentiles,
+    permutation_p_value,
+    permuted_differences,
+    samples,
+)
+
+DOMAINS = ("math", "general")
+
+
+def averages(
+    benchmarks: Mapping[str, Mapping[str, Any]], domain_by_benchmark: Mapping[str, str | None]
+) -> dict[str, dict[str, float] | None]:
+    """Unweighted mean of multi@K over the benchmarks of each domain, by policy; None for a domain without any."""
+    of_domain = names_by_domain(list(benchmarks), domain_by_benchmark)
+    return {domain: average([benchmarks[name] for name in names]) for domain, names in of_domain.items()}
+
+
+def average(entries: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Unweighted mean of multi@K over benchmarks, for the policies that all of them have; None without benchmarks."""
+    if not entries:
+        return None
+    shared = [policy for policy in policy_names(entries[0]) if all(policy in entry for entry in entries)]
+    return {policy: float(np.mean([entry[policy]["multi_at_k"][-1] for entry in entries])) for policy in shared}
+
+
+def averages_with_intervals(
+    measured: Mapping[str, Measured], domain_by_benchmark: Mapping[str, str | None]
+) -> dict[str, dict[str, Any] | None]:
+    """Mean multi@k of each domain for every k, with intervals, and differences from the reference; None without any.
+
+    Returns:
+        By domain: `benchmarks` (names), `policies` by name (`multi_at_k`, `ci95`), `differences` by name (`multi_at_k`,
+        `ci95`, `p_value`).
+    """
+    of_domain = names_by_domain(list(measured), domain_by_benchmark)
+    return {
+        domain: average_with_intervals({name: measured[name] for name in names}) if names else None
+        for domain, names in of_domain.items()
+    }
+
+
+def names_by_domain(names: Sequence[str], domain_by_benchmark: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """The benchmarks of each domain, and all of them."""
+    of_domain = {domain: [name for name in names if domain_by_benchmark.get(name) == domain] for domain in DOMAINS}
+    return {**of_domain, "all": list(names)}
+
+
+def average_with_intervals(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """One domain's averages, for the policies that all of its benchmarks have."""
+    benchmarks = list(measured.values())
+    shared = [policy for policy in benchmarks[0].outcomes if all(policy in other.outcomes for other in benchmarks)]
+    compared = [policy for policy in shared if policy != REFERENCE] if REFERENCE in shared else []
+    return {
+        "benchmarks": list(measured),
+        "policies": {policy: mean_of_policy(benchmarks, policy) for policy in shared},
+        "differences": {policy: mean_difference(benchmarks, policy) for policy in compared},
+    }
+
+
+def mean_of_policy(benchmarks: Sequence[Measured], policy: str) -> dict[str, Any]:
+    """Mean multi@k of one policy with its interval."""
+    ratios = [solved_within(benchmark.outcomes[policy]) for benchmark in benchmarks]
+    pairs = list(zip(ratios, benchmarks, strict=True))
+    sample_BK = np.mean([samples(ratio, benchmark.resampling) for ratio, benchmark in pairs], axis=0)
+    exact = np.mean([interval(ratio, benchmark.resampling) for ratio, benchmark in pairs], axis=0)
+    return {
+        "multi_at_k": plain(np.mean([ratio.value() for ratio in ratios], axis=0)),
+        "ci95": plain(where_points(percentiles(sample_BK), exact)),
+    }
+
+
+def mean_difference(benchmarks: Sequence[Measured], policy: str) -> dict[str, Any]:
+    """Mean multi@k of one policy minus the reference's, with its paired interval and p-value."""
+    triples = [
+        (solved_within(benchmark.outcomes[REFERENCE]), solved_within(benchmark.outcomes[policy]), benchmark.resampling)
+        for benchmark in benchmarks
+    ]
+    difference_K = np.mean([after.value() - before.value() for before, after, _ in triples], axis=0)
+    sample_BK = np.mean([samples(after, draws) - samples(before, draws) for before, after, draws in triples], axis=0)
+    exact = np.mean([difference_interval(*triple) for triple in triples], axis=0)
+    permuted_BK = np.mean([permuted_differences(*triple) for triple in triples], axis=0)
+    return {
+        "multi_at_k": plain(difference_K),
+        "ci95": plain(where_points(percentiles(sample_BK), exact)),
+        "p_value": plain(permutation_p_value(difference_K, permuted_BK)),
+    }
+
+
+def where_points(bootstrap_K2: np.ndarray, exact_K2: np.ndarray) -> np.ndarray:
+    """The bootstrap's interval, or the mean of the benchmarks' exact ones where all resamples are the same."""
+    is_point_K1 = bootstrap_K2[:, :1] == bootstrap_K2[:, 1:]
+    return np.where(is_point_K1, exact_K2, bootstrap_K2)

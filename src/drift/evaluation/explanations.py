@@ -1,0 +1,40 @@
+"""What each number of the report means, in a sentence."""
+
+EXPLANATIONS = (
+    (
+        "multi@k",
+        "Share of the problems solved within k turns, greedy decoding; the policy is only told that it is wrong.",
+    ),
+    (
+        "[a, b]",
+        "95 % interval: problems are drawn again with replacement; exact where all problems agree on 0 or 100 %.",
+    ),
+    ("difference", "Policy minus reference on the same problems, so that their common difficulty cancels; in points."),
+    (
+        "p",
+        "How often a difference as large would come about if the two policies were the same: McNemar's exact test for "
+        "multi@k, random exchanges of results for everything else. Many are shown: one small p proves little.",
+    ),
+    ("average", "Unweighted mean over benchmarks, whatever their sizes; benchmarks are resampled independently."),
+    ("correction rate", "Of the problems wrong at turn 1, the share solved at a later turn."),
+    ("distinct answers", "Different normalised answers in one conversation, on average; then of failed ones alone."),
+    ("repeated answers", "Of all retries, the share whose answer was given before in the same conversation."),
+    ("lost the format", "After a turn with a readable answer, the share of next turns in which none could be read."),
+    ("tokens a problem", "Response tokens of all turns, on average over problems."),
+    ("tokens a solved", "Response tokens of all conversations, failed ones included, for each solved problem."),
+    ("cut responses", "Share of the responses that met the token limit."),
+    (
+        "pass@k",
+        "Control: share of the problems that at least one of k independent attempts solves, without conversation.",
+    ),
+    (
+        "talking instead of retrying",
+        "multi@K minus pass@k of as many attempts, stopped at the first right one, as spend the same tokens: what the "
+        "conversation adds to mere retrying.",
+    ),
+    (
+        "guessing",
+        "multi@k of random choices on multiple-choice problems; a guesser that never repeats itself is surest.",
+    ),
+)
+"""Name and sentence."""

@@ -1,0 +1,167 @@
+"""The report's files: complete, escaped, and enough to repeat the result."""
+
+import json
+import math
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from drift.evaluation.made_from import Cost, costs, origins, version_of
+from drift.evaluation.repeat import parameters_yaml, plain_parameters, repeating_parameters, unrepeated
+from drift.evaluation.report import report_files
+from drift.model_directory import ModelDirectory
+from drift.parameters import TOP_LEVEL_KEYS, check_parameters
+from drift.shards import Shards, write_manifest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Tags(HTMLParser):
+    """Collects the elements of a page, and the text of its table cells."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def files(make_report):
+    return report_files(make_report)
+
+
+def test_the_report_is_a_page_its_tables_its_numbers_and_its_parameters(files, make_report):
+    assert set(files) == {"report.html", "table.md", "table.tex", "results.json", "parameters.yml"}
+    results = json.loads(files["results.json"])
+    assert results["scores"] == json.loads(json.dumps(make_report.scores))
+    assert "NaN" not in files["results.json"]
+    assert "multi@5" in files["table.md"] and r"\toprule" in files["table.tex"]
+
+
+def test_nothing_from_the_data_becomes_part_of_the_page(files, hostile_name):
+    page = Tags(files["report.html"])
+    assert {"img", "b", "iframe", "link", "object"}.isdisjoint(page.tags)
+    assert page.tags.count("script") == 3 + 2  # the data of three charts, plotly.js, and what draws them
+    assert any(hostile_name in text for text in page.text)
+    names = {name for name, _ in page.attributes}
+    assert not any(name.startswith("on") for name in names) and {"src", "href"}.isdisjoint(names)
+
+
+def test_plotly_is_in_the_page_once(files):
+    from plotly.offline import get_plotlyjs
+
+    assert files["report.html"].count(get_plotlyjs()[:2000]) == 1
+    assert "default-src 'none'" in files["report.html"]
+
+
+def test_the_page_shows_every_number_of_the_table(files, make_report):
+    text = " ".join(" ".join(Tags(files["report.html"]).text).split())
+    for entry in make_report.scores["benchmarks"].values():
+        for policy in ("reference", "trained"):
+            assert f"{100 * entry[policy]['multi_at_k'][-1]:.1f} % [" in text
+            assert f"{entry[policy]['response_tokens']:.0f} [" in text
+    for words in ("talking instead of retrying", "1,234 sampled", "not known", "seeds: sampling"):
+        assert words in text
+
+
+@pytest.fixture
+def base():
+    return yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
+
+
+def test_the_parameters_of_a_report_repeat_the_run(base):
+    read = yaml.safe_load(parameters_yaml(plain_parameters(base), []))
+    check_parameters(read | {"working_directory": "data/work"})
+    for key, model in TOP_LEVEL_KEYS.items():
+        if key != "working_directory":
+            assert model.model_validate(read[key]) == model.model_validate(base[key])
+
+
+def test_validated_parameters_are_as_good_as_plain_ones(base):
+    validated = {key: model.model_validate(base[key]) for key, model in TOP_LEVEL_KEYS.items()}
+    assert plain_parameters(validated) == plain_parameters(base)
+
+
+def trained_with(beta="Infinity", seed=1, max_turns=5, path="data/02_intermediate/trajectories/v1/trajectories"):
+    sampled = {"path": path, "seed": seed, "n": 32, "temperature": 1.0, "protocol": {"max_turns": max_turns}}
+    weighting = {"gamma": 0.9, "beta": beta, "penalty": 0.5}
+    return {
+        "seed": seed,
+        "training": {"steps": 7, "batch_size": 2, "learning_rate": 1e-5, "no_longer_known": 1},
+        "weighted_turns": {
+            "path": "x/weighted_turns/v2/weighted_turns",
+            "trajectories": sampled,
+            "weighting": weighting,
+        },
+    }
+
+
+def test_what_the_checkpoint_was_made_with_counts_more_than_the_present_settings(base):
+    parameters = repeating_parameters(plain_parameters(base), trained_with())
+    assert parameters["rollout"]["n"] == 32 and parameters["rollout"]["temperature"] == 1.0
+    assert parameters["training"]["steps"] == 7 and "no_longer_known" not in parameters["training"]
+    assert parameters["weighting"]["beta"] == math.inf
+    assert yaml.safe_load(parameters_yaml(parameters, []))["weighting"]["beta"] == math.inf
+    assert parameters["evaluation"] == plain_parameters(base)["evaluation"]
+
+
+def test_what_one_file_cannot_say_is_said(base):
+    plain = plain_parameters(base)
+    assert unrepeated(plain, trained_with(seed=0)) == []
+    sentences = unrepeated(plain, trained_with(seed=1, max_turns=3))
+    assert len(sentences) == 3
+    assert sentences[2] == "the trajectories were sampled with protocol.max_turns 3, and evaluated with 5"
+    assert "# Not in one file: the trajectories were sampled with seed 1" in parameters_yaml(plain, sentences)
+
+
+@pytest.fixture
+def made(tmp_path):
+    trajectories = tmp_path / "trajectories" / "v1" / "trajectories"
+    trajectories.mkdir(parents=True)
+    write_manifest(trajectories, {}, {"engine_start_seconds": 20.0, "sampling_seconds": 80.0, "response_tokens": 5000})
+    conversations = Shards(
+        tmp_path / "eval_trajectories" / "v9" / "eval_trajectories",
+        {"reference": {"model": "aa"}, "trained": {"model": "bb"}},
+        {"reference": {"sampling_seconds": 3.0, "response_tokens": 10}},
+    )
+    attempts = Shards(tmp_path / "eval_attempts" / "v9" / "eval_attempts", {})
+    return conversations, attempts, ModelDirectory(tmp_path, trained_with(path=str(trajectories)))
+
+
+def test_costs_are_those_of_what_the_policy_was_trained_from(made):
+    log = pd.DataFrame({"num_tokens": [100] * 7, "tokens_per_second": [50.0] * 7})
+    assert costs(*made, log) == [
+        Cost("sampling", 100.0, 5000, "sampled"),
+        Cost("training", 14.0, 700.0, "trained on"),
+        Cost("evaluating reference", 3.0, 10, "sampled"),
+        Cost("evaluating trained", None, None, "sampled"),
+    ]
+
+
+def test_costs_that_are_not_known_are_not_made_up(made):
+    conversations, attempts, checkpoint = made
+    elsewhere = ModelDirectory(checkpoint.path, trained_with(path="/nowhere/trajectories"))
+    of_another_training = pd.DataFrame({"num_tokens": [100], "tokens_per_second": [50.0]})
+    sampling, training, *_ = costs(conversations, attempts, elsewhere, of_another_training)
+    assert sampling.seconds is training.seconds is None
+
+
+def test_origins_name_versions_policies_and_seeds(made):
+    found = origins(*made)
+    assert found["data"]["eval_trajectories"] == "v9" and found["data"]["trajectories"] == "v1"
+    assert found["policies"] == {"reference": "aa", "trained": "bb"}
+    assert found["seeds"] == {"sampling": 1, "training": 1}
+    assert found["packages"]["drift"] and found["packages"]["numpy"]
+    assert version_of("data/work/rollout/0a1b") == "0a1b"

@@ -1,0 +1,68 @@
+"""The report in a real browser: it draws its charts, complains about nothing, and asks nobody for anything."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from drift.evaluation.report import PAGE, report_files
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def opened(make_report, tmp_path_factory) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """The page, what it logged, and what it requested; the browser's event loop ends with this module."""
+    directory = tmp_path_factory.mktemp("report")
+    for name, text in report_files(make_report).items():
+        (directory / name).write_text(text, encoding="utf-8")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page, said, requested = browser.new_page(viewport={"width": 1200, "height": 900}), [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto((directory / PAGE).as_uri())
+        page.wait_for_function("document.querySelectorAll('.chart .main-svg .xtick').length > 0")
+        yield page, said, requested
+        browser.close()
+
+
+def test_the_page_draws_every_chart(opened):
+    page, _, _ = opened
+    assert (
+        page.evaluate("[...document.querySelectorAll('.chart')].map(c => c.querySelectorAll('.trace').length > 0)")
+        == [True] * 3
+    )
+
+
+def test_the_page_complains_about_nothing_and_requests_only_itself(opened):
+    page, said, requested = opened
+    page.hover(".chart .nsewdrag")
+    page.wait_for_timeout(200)
+    assert said == []
+    assert [url.rsplit("/", 1)[-1] for url in requested] == [PAGE]
+
+
+def test_a_hostile_name_is_read_letter_by_letter(opened, hostile_name):
+    page, _, _ = opened
+    assert hostile_name in page.inner_text("#overview thead")
+    assert page.locator("img").count() == 0
+    assert page.locator(".chart a").count() == 0
+
+
+def test_the_tables_are_inside_the_page(opened):
+    page, _, _ = opened
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1200
+    assert page.locator("#details tbody tr").count() > 20
+    assert page.locator("#control tbody tr").count() == 4
+
+
+def test_every_parameter_can_be_unfolded(opened):
+    page, _, _ = opened
+    page.click("summary")
+    assert "problems.evaluation.path" in page.inner_text("#parameters")
