@@ -7,10 +7,11 @@ from typing import Any
 
 from kedro_datasets import json, pandas, plotly
 
+from drift.datasets.own_version import OwnVersion
 from drift.shards import replace_durably
 
 
-class _WholeFile:
+class _WholeFile(OwnVersion):
     """Redirects a dataset's save to a partial file and renames it when the save has succeeded."""
 
     _saving = False
