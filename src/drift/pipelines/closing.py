@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from drift.runs.command import same_settings
+
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
@@ -18,7 +20,9 @@ Summary = dict[str, Any]
 CHARTS = {"returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"}
 
 
-def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
+def print_closing(
+    pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path, run_params: dict[str, Any]
+) -> None:
     """Prints one line for each stage that ran, the results if there are any, and the next step."""
     console = Console()
     outputs = pipeline.all_outputs()
@@ -35,9 +39,11 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
-    for output, sentence in _NEXT_STEPS.items():
+    for output, (sentence, command, *changes) in _NEXT_STEPS.items():
         if output in outputs:
-            console.print(escape(sentence), highlight=False, soft_wrap=True)
+            console.print(
+                escape(f"{sentence}{command}{same_settings(run_params, *changes)}"), highlight=False, soft_wrap=True
+            )
             break
 
 
@@ -78,11 +84,12 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
 
 _NEXT_STEPS = {
     "multi_at_k": (
-        "Next (after `source .venv/bin/activate`), another tilt of the same trajectories, without sampling again:\n"
-        "kedro run --pipelines=weighting,training,evaluation --params weighting.beta=0.2"
+        "Next (after `source .venv/bin/activate`), another tilt of the same trajectories, without sampling again:\n",
+        "kedro run --pipelines=weighting,training,evaluation",
+        "weighting.beta=0.2",
     ),
-    "checkpoint": "Next: kedro run --pipelines=evaluation",
-    "weighted_turns": "Next: kedro run --pipelines=training,evaluation",
-    "trajectories": "Next: kedro run --pipelines=weighting,training,evaluation",
+    "checkpoint": ("Next: ", "kedro run --pipelines=evaluation"),
+    "weighted_turns": ("Next: ", "kedro run --pipelines=training,evaluation"),
+    "trajectories": ("Next: ", "kedro run --pipelines=weighting,training,evaluation"),
 }
-"""The stage that came furthest decides."""
+"""The stage that came furthest decides; the run's own environment and parameters are said again."""

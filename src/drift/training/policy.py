@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from drift import __version__
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
+from drift.machine import machine, machine_sentence
 from drift.model_directory import ModelDirectory, model_files
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
 from drift.shards import Shards, replace_durably
 from drift.training.examples import read_examples
 from drift.training.loop import train
 from drift.training.model import load_policy, save_policy
+from drift.training.model_card import license_of, model_card, training_data
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -68,7 +70,10 @@ def train_policy(
         "seed": seed,
         "packages": {"drift": __version__} | {name: version(name) for name in ("torch", "transformers")},
     }
-    return ModelDirectory(checkpoint, provenance), log
+    hardware, licence = machine_sentence(machine()), license_of(reference.path)
+    return ModelDirectory(
+        checkpoint, provenance, model_card(provenance, log, training_data(weighted_turns), hardware, licence)
+    ), log
 
 
 def refuse_other_policy(weighted_turns: Shards, reference: ModelDirectory) -> None:

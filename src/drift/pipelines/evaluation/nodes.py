@@ -94,3 +94,10 @@ def draw_correction_rate(multi_at_k: dict[str, Any]) -> Figure:
     from drift.evaluation.charts import correction_rate_chart
 
     return correction_rate_chart(multi_at_k)
+
+
+def write_model_card(checkpoint: ModelDirectory, multi_at_k: dict[str, Any]) -> str:
+    """Writes the checkpoint's card with what was measured."""
+    from drift.evaluation.card import evaluated_card
+
+    return evaluated_card(checkpoint.card, multi_at_k)

@@ -8,6 +8,7 @@ from drift.pipelines.evaluation.nodes import (
     evaluate_policies,
     load_eval_problems,
     score,
+    write_model_card,
 )
 
 
@@ -67,6 +68,12 @@ def create_pipeline() -> Pipeline:
                 inputs="multi_at_k",
                 outputs="correction_rate_chart",
                 name="draw_correction_rate_node",
+            ),
+            node(
+                write_model_card,
+                inputs=["checkpoint", "multi_at_k"],
+                outputs="model_card",
+                name="write_model_card_node",
             ),
         ]
     )
