@@ -1,4 +1,7 @@
-"""The project's own commands: Kedro looks here first. `run` is imported when it is given, as Kedro's own commands are."""
+"""The project's own commands: Kedro looks here first.
+
+`run` is imported when it is given, as Kedro's own commands are.
+"""
 
 from kedro.framework.cli.utils import LazyGroup
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 _LEAST_LIKENESS = 0.5
+_SUFFIX = "_node"
 
 
 def refuse_unknown_environment(configuration: Path, environment: str | None) -> None:
@@ -47,9 +48,11 @@ def refuse_unknown_names(given: Mapping[str, Any], pipelines: Mapping[str, "Pipe
     for name in ("node_names", "from_nodes", "to_nodes"):
         option = "--nodes" if name == "node_names" else f"--{name.replace('_', '-')}"
         refuse_unknown(option, "node", given.get(name) or [], nodes, where)
-    datasets = sorted(name for pipeline in run for name in pipeline.datasets() if not name.startswith("params:"))
+    datasets = sorted({name for pipeline in run for name in pipeline.datasets()})
     for name in ("from_inputs", "to_outputs", "load_versions"):
-        refuse_unknown(f"--{name.replace('_', '-')}", "dataset", given.get(name) or [], datasets, where)
+        for dataset in given.get(name) or []:
+            alike = [known for known in datasets if known.startswith("params:") == dataset.startswith("params:")]
+            refuse_unknown(f"--{name.replace('_', '-')}", "dataset", [dataset], alike, where)
 
 
 def refuse_unknown(option: str, kind: str, names: Collection[str], known: Collection[str], where: str = "") -> None:
@@ -60,8 +63,10 @@ def refuse_unknown(option: str, kind: str, names: Collection[str], known: Collec
     """
     for name in names:
         if name not in known:
-            like = get_close_matches(name, known, n=1, cutoff=_LEAST_LIKENESS)
-            meant = f"did you mean {like[0]}? " if like else ""
+            # What all names of nodes end with makes none of them like another.
+            by_stem = {other.removesuffix(_SUFFIX): other for other in known}
+            like = get_close_matches(name.removesuffix(_SUFFIX), by_stem, n=1, cutoff=_LEAST_LIKENESS)
+            meant = f"; did you mean {by_stem[like[0]]}?" if like else "."
             raise UserError(
-                f"{option}: there is no {kind} {name!r}{where}; {meant}There are: {', '.join(dict.fromkeys(known))}."
+                f"{option}: there is no {kind} {name!r}{where}{meant} There are: {', '.join(dict.fromkeys(known))}."
             )

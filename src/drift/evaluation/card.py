@@ -1,4 +1,4 @@
-"""A checkpoint's card with what was measured: multi@k of reference and trained policy, and the Hub's own index of it."""
+"""A checkpoint's card with what was measured: multi@k of reference and trained policy, and the Hub's index of it."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,22 +18,21 @@ def evaluated_card(card: str | None, scores: Mapping[str, Any]) -> str:
         card: the card that lies in the checkpoint; None for a checkpoint that has none.
         scores: what `drift.evaluation.score.score` returned.
     """
-    from huggingface_hub import ModelCard
+    from huggingface_hub import ModelCard, ModelCardData
 
     whole = ModelCard(card or "---\nlibrary_name: transformers\n---\n# A policy trained with DRIFT\n")
     title = next(line for line in whole.text.splitlines() if line.startswith("# "))
-    whole.data.model_name = title.removeprefix("# ")
-    whole.data.eval_results = list(eval_results(scores))
+    index = {"model_name": title.removeprefix("# "), "eval_results": list(eval_results(scores))}
+    head = ModelCardData(**whole.data.to_dict(), **index).to_yaml()
     before, origin, after = whole.text.partition("## Where it comes from")
-    whole.text = f"{before.rstrip()}\n\n{results_section(scores)}\n{origin}{after}"
-    return str(whole)
+    return f"---\n{head}\n---\n\n{before.strip()}\n\n{results_section(scores)}\n{origin}{after}"
 
 
 def results_section(scores: Mapping[str, Any]) -> str:
     """The results in words and a table."""
     return (
-        "## Results\n\nHeld-out problems, greedy decoding, told when wrong, stopped when right. multi@k is the share of "
-        f"problems solved within k turns.\n\n{summary_markdown(scores)}"
+        "## Results\n\nHeld-out problems, greedy decoding, told when wrong, stopped when right. multi@k is the share "
+        f"of problems solved within k turns.\n\n{summary_markdown(scores)}"
     )
 
 

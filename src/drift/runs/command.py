@@ -1,5 +1,6 @@
 """Commands as a user types them: the one that was given, and options that say the same again."""
 
+import json
 import math
 import shlex
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
-import yaml
+from omegaconf import OmegaConf
 
 _LISTS = {
     "pipeline_names": "--pipelines",
@@ -71,9 +72,10 @@ def _settings(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
 
 
 def _value(value: object) -> str:
-    """A value as YAML on one line."""
+    """A value as `--params` reads it (OmegaConf's YAML, on one line)."""
+    if isinstance(value, str):
+        plain = OmegaConf.from_dotlist([f"value={value}"])["value"] == value
+        return value if plain else "'{}'".format(value.replace("'", "''"))
     if isinstance(value, float) and math.isinf(value):
         return ".inf" if value > 0 else "-.inf"
-    if isinstance(value, str) and yaml.safe_load(value) == value:
-        return value
-    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("\n...\n").strip()
+    return json.dumps(value)

@@ -81,6 +81,7 @@ class RunRecord:
     process: dict[str, Any] = field(default_factory=lambda: this_process())
 
     def __post_init__(self) -> None:
+        """Starts the clocks, which are not part of what is written."""
         self._begun = time.monotonic()
         self._node_begun: dict[str, float] = {}
 
