@@ -149,3 +149,23 @@ def test_a_full_disk_is_one_sentence_wherever_it_is_met():
             UserError, match=r"no room left \(data/04_feature/shard-000003.parquet\): make some and run"
         ):
             ProjectHooks().on_pipeline_error(error=error)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "command"),
+    [
+        ({"trajectories"}, "kedro run --pipelines=weighting,training,evaluation --env=test --params=seed=3"),
+        ({"weighted_turns"}, "kedro run --pipelines=training,evaluation --env=test --params=seed=3"),
+        ({"checkpoint", "weighted_turns"}, "kedro run --pipelines=evaluation --env=test --params=seed=3"),
+        (
+            {"multi_at_k", "checkpoint"},
+            "kedro run --pipelines=weighting,training,evaluation --env=test --params=weighting.beta=0.2,seed=3",
+        ),
+    ],
+)
+def test_the_next_command_is_that_of_the_furthest_stage_with_the_settings_of_the_run(outputs, command):
+    from drift.pipelines.closing import next_step
+
+    step = next_step(outputs, {"env": "test", "runtime_params": {"seed": 3}})
+    assert step is not None and step.splitlines()[-1].removeprefix("Next: ") == command
+    assert next_step({"train_problems"}, {"env": None, "runtime_params": None}) is None

@@ -8,6 +8,7 @@ from typing import Any
 from kedro_datasets import json, pandas, plotly, text
 from kedro_datasets._typing import HTMLPreview
 
+from drift.datasets.markdown import as_html
 from drift.datasets.own_version import OwnVersion
 from drift.shards import replace_durably
 
@@ -53,10 +54,5 @@ class MarkdownDataset(_WholeFile, text.TextDataset):
     """`kedro_datasets.text.TextDataset`, whole or not there, shown by Kedro-Viz as it reads."""
 
     def preview(self) -> HTMLPreview:
-        """The text as HTML, without the front matter; HTML in the text itself is shown, not obeyed."""
-        from markdown_it import MarkdownIt
-
-        content = self.load()
-        if content.startswith("---\n"):
-            content = content.split("\n---\n", 1)[-1]
-        return HTMLPreview(MarkdownIt("commonmark", {"html": False}).enable("table").render(content))
+        """The text as it reads."""
+        return as_html(self.load())

@@ -39,12 +39,21 @@ def print_closing(
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
+    if step := next_step(outputs, run_params):
+        console.print(escape(step), highlight=False, soft_wrap=True)
+
+
+def next_step(outputs: set[str], run_params: dict[str, Any]) -> str | None:
+    """A command to go on with after a run: the stage that came furthest decides, and the run's settings are kept.
+
+    Args:
+        outputs: what the run made.
+        run_params: what Kedro's hooks are given.
+    """
     for output, (sentence, command, *changes) in _NEXT_STEPS.items():
         if output in outputs:
-            console.print(
-                escape(f"{sentence}{command}{same_settings(run_params, *changes)}"), highlight=False, soft_wrap=True
-            )
-            break
+            return f"{sentence}{command}{same_settings(run_params, *changes)}"
+    return None
 
 
 def _rollout_table(summary: Summary) -> Table:
@@ -92,4 +101,4 @@ _NEXT_STEPS = {
     "weighted_turns": ("Next: ", "kedro run --pipelines=training,evaluation"),
     "trajectories": ("Next: ", "kedro run --pipelines=weighting,training,evaluation"),
 }
-"""The stage that came furthest decides; the run's own environment and parameters are said again."""
+"""For each output: a sentence, a command, and parameters that it changes; the furthest stage first."""
