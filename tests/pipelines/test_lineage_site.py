@@ -44,7 +44,9 @@ def site(project_path, kedro, tmp_path_factory) -> Iterator[tuple[str, dict[str,
     catalog.save("model_card", CARD)
     catalog.save("reference_model", ModelDirectory(policy, {"path": "some_model_of_mine", "fingerprint": "f"}))
     turns = [{"response": "14 + 16 = 30", "start": 2, "end": 5}]
-    shard = pd.DataFrame({"problem_id": ["14+16"], "token_ids": [list(range(400))], "turns": [turns], "success": [True]})
+    shard = pd.DataFrame(
+        {"problem_id": ["14+16"], "token_ids": [list(range(400))], "turns": [turns], "success": [True]}
+    )
     catalog.save("trajectories", ShardStream([_table(shard)], {}))
     built = kedro("viz", "build", "--include-previews")
     assert (project_path / "build" / "index.html").is_file(), built.stdout + built.stderr

@@ -100,7 +100,9 @@ def test_what_another_run_has_replaced_meanwhile_is_not_gone_on_with(run):
     run.make()
     run.load("plain")
     DataCatalog.from_config(run.entries).save("plain", {"made": "by another run"})
-    with pytest.raises(UserError, match=r"Another run has replaced `plain` \(data/plain.json\) while this one was runn"):
+    with pytest.raises(
+        UserError, match=r"Another run has replaced `plain` \(data/plain.json\) while this one was runn"
+    ):
         run.load("plain")
     run.load("kept")
 
