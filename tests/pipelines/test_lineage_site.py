@@ -1,4 +1,4 @@
-"""The static site of `kedro viz build`, as a browser shows it: the house in its layers, charts, tables, and the card."""
+"""The static site of `kedro viz build`, as a browser shows it: the house in layers, charts, tables, the card."""
 
 import functools
 import json
@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -23,8 +24,9 @@ from drift.training.charts import learning_curve_chart
 playwright = pytest.importorskip("playwright.sync_api")
 
 LAYERS = ["raw", "primary", "intermediate", "feature", "model_input", "models", "model_output", "reporting"]
-PROGRAM = "model.generate(**inputs, do_sample=False, max_new_tokens=24)  # a_b *c* `d`"
-CARD = f"---\ntags: [drift]\n---\n\n# A card\n\nIt says\nmuch.\n\n| | |\n|---|---|\n| steps | 64 |\n\n```python\n{PROGRAM}\n```\n"
+PROGRAM = "model.generate(**inputs, do_sample=False, max_new_tokens=24)  # a_b *c*"
+TABLE = "| | |\n|---|---|\n| steps | 64 |"
+CARD = f"---\ntags: [drift]\n---\n\n# A card\n\nIt says\nmuch.\n\n{TABLE}\n\n```python\n{PROGRAM}\n```\n"
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,8 @@ def site(project_path, kedro, tmp_path_factory) -> Iterator[tuple[str, dict[str,
     catalog.save("model_card", CARD)
     catalog.save("reference_model", ModelDirectory(policy, {"path": "some_model_of_mine", "fingerprint": "f"}))
     turns = [{"response": "14 + 16 = 30", "start": 2, "end": 5}]
-    shard = pd.DataFrame(
-        {"problem_id": ["14+16"], "token_ids": [list(range(400))], "turns": [turns], "success": [True]}
-    )
-    catalog.save("trajectories", ShardStream([_table(shard)], {}))
+    columns = {"problem_id": ["14+16"], "token_ids": [list(range(400))], "turns": [turns], "success": [True]}
+    catalog.save("trajectories", ShardStream([pa.table(columns)], {}))
     built = kedro("viz", "build", "--include-previews")
     assert (project_path / "build" / "index.html").is_file(), built.stdout + built.stderr
     ids = {node["name"]: node["id"] for node in json.loads((project_path / "build/api/main").read_text())["nodes"]}
@@ -56,12 +56,6 @@ def site(project_path, kedro, tmp_path_factory) -> Iterator[tuple[str, dict[str,
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/", ids
         server.shutdown()
-
-
-def _table(frame: pd.DataFrame):
-    import pyarrow as pa
-
-    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

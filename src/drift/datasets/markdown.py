@@ -18,4 +18,4 @@ def as_html(markdown: str) -> HTMLPreview:
     reader.add_render_rule("softbreak", lambda *_: " ")
     html = reader.render(body)
     html = re.sub(r">\n+<", "><", html)  # every line break would become a gap
-    return HTMLPreview(re.sub(r">[^<]+", lambda text: re.sub(r"([_*`])", rf"\1{_GUARD}", text[0]), html))
+    return HTMLPreview(re.sub(r">[^<]+", lambda text: re.sub(r"([_*])", rf"\1{_GUARD}", text[0]), html))
