@@ -89,14 +89,12 @@ def test_the_program_that_shows_how_to_use_it_is_one(card):
     (program,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     compile(program, "card", "exec")
     said: dict = {}
-    before, _, after = program.partition("\n\ndef answer():")
-    exec(before.split("model = ")[0].split("tokenizer = ")[0].replace("from transformers", "# "), said)
-    exec("task = " + before.split("task = ")[1], said)
+    exec(program[program.index("task = ") : program.index("def answer")], said)
     assert said["chat"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": 'Solve "What is 14 + 15?" in \\boxed{}.'},
     ]
-    assert '"content": "Wrong: \\"think\\" again."' in after
+    assert '"content": "Wrong: \\"think\\" again."' in program
 
 
 def test_examples_are_counted_shard_by_shard(tmp_path):
