@@ -150,8 +150,8 @@ class RunRecordHooks:
                 logger.warning("The record of this run could not be finished: %s", full)
 
     def _begin(self, node: "Node") -> None:
-        if record := self._own_record():
-            record.begin_node(node.name)
+        if (record := self._own_record()) and record.begin_node(node.name):
+            record.write(self._directory)
 
     def _own_record(self) -> RunRecord | None:
         """The record, in the process that keeps it: worker processes have a copy that nobody must write."""

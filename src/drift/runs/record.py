@@ -85,11 +85,13 @@ class RunRecord:
         self._begun = time.monotonic()
         self._node_begun: dict[str, float] = {}
 
-    def begin_node(self, name: str) -> None:
-        """A node begins; said again, nothing changes."""
-        if name not in self._node_begun:
-            self._node_begun[name] = time.monotonic()
-            self._node(name).status = "running"
+    def begin_node(self, name: str) -> bool:
+        """A node begins; returns whether that is news (a node's inputs are loaded one by one)."""
+        if name in self._node_begun:
+            return False
+        self._node_begun[name] = time.monotonic()
+        self._node(name).status = "running"
+        return True
 
     def end_node(self, name: str, status: str = "succeeded") -> None:
         """A node has ended."""
