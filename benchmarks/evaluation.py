@@ -121,7 +121,8 @@ def evaluate(num_problems: int, root: Path) -> dict[str, Any]:
     for table, stream in zip(tables, streams, strict=True):
         table.save(stream)
     marks.append(time.perf_counter())
-    scores = nodes.score(*(table.load() for table in tables), frame, PROTOCOL, EVALUATION, Seed(0))
+    conversations, attempts = (table.load() for table in tables)
+    scores = nodes.score(conversations, attempts, frame, PROTOCOL, EVALUATION, Seed(0))
     marks.append(time.perf_counter())
 
     loading, evaluating, saving, scoring = (after - before for before, after in itertools.pairwise(marks))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from kedro.framework.hooks import hook_impl
-from kedro.io.core import DatasetError, VersionNotFoundError
+from kedro.io.core import AbstractVersionedDataset, DatasetError, VersionNotFoundError
 
 from drift.errors import UserError, disk_full
+from drift.names import refuse_unknown_environment
 from drift.parameters import WorkingDirectory, check_parameters
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 _WORKING_DIRECTORY = "params:working_directory"
+_LISTED_VERSIONS = 5
 
 
 class ProjectHooks:
@@ -26,18 +28,24 @@ class ProjectHooks:
         self._project_path = Path()
         self._loading = ""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: "KedroContext") -> None:
-        """Remembers where the project is, and refuses wrong parameters before Kedro builds on them."""
+        """Remembers where the project is, and refuses wrong names and parameters before Kedro builds on them."""
         self._project_path = Path(context.project_path)
         try:
+            refuse_unknown_environment(Path(context.config_loader.conf_source), context.env)
             check_parameters(context.config_loader["parameters"])
         except UserError as error:
             _raise(error)
 
     @hook_impl
-    def after_catalog_created(self, catalog: "CatalogProtocol") -> None:
-        """Anchors the working directory in the project, wherever the command was given."""
+    def after_catalog_created(self, catalog: "CatalogProtocol", load_versions: dict[str, str] | None) -> None:
+        """Anchors the working directory in the project, and refuses versions that are not there."""
+        for name, version in (load_versions or {}).items():
+            dataset = catalog.get(name)
+            known = dataset.list_versions(full_path=False) if isinstance(dataset, AbstractVersionedDataset) else []
+            if version not in known:
+                _raise(UserError(f"--load-versions: `{name}` has no complete version {version}; {_listed(known)}."))
         if _WORKING_DIRECTORY in catalog:
             directory = WorkingDirectory.model_validate(catalog.load(_WORKING_DIRECTORY))
             catalog.save(_WORKING_DIRECTORY, WorkingDirectory(self._project_path / directory.root))
@@ -71,7 +79,15 @@ class ProjectHooks:
         """Ends every run with what it made, where it is, and what to do next."""
         from drift.pipelines.closing import print_closing
 
-        print_closing(pipeline, catalog, self._project_path)
+        print_closing(pipeline, catalog, self._project_path, run_params)
+
+
+def _listed(versions: list[str]) -> str:
+    """The versions there are, the latest ones if there are many."""
+    if not versions:
+        return "it has no versions"
+    rest = f" and {len(versions) - _LISTED_VERSIONS} earlier" if len(versions) > _LISTED_VERSIONS else ""
+    return f"there are {', '.join(versions[:_LISTED_VERSIONS])}{rest}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -12,6 +12,7 @@ from typing import Any
 from drift.errors import UserError
 
 NOTE = "drift.json"
+CARD = "README.md"
 ADAPTER = "adapter"
 _MODEL_SUFFIXES = {".safetensors", ".json", ".txt", ".model", ".jinja", ".py", ".tiktoken"}
 
@@ -23,15 +24,18 @@ class ModelDirectory:
     Attributes:
         path: the directory.
         provenance: where it came from; `fingerprint` in it names the content.
+        card: what a reader should know of it, Markdown; it is no part of the content. None where it has none.
     """
 
     path: Path
     provenance: dict[str, Any]
+    card: str | None = None
 
     @classmethod
     def open(cls, path: Path) -> "ModelDirectory":
         """Opens a directory that carries its note."""
-        return cls(path, json.loads((path / NOTE).read_text()))
+        card = path / CARD
+        return cls(path, json.loads((path / NOTE).read_text()), card.read_text() if card.is_file() else None)
 
     @property
     def fingerprint(self) -> str:
@@ -58,6 +62,8 @@ class ModelDirectory:
         for file in self.files():
             link_or_copy(file, path / file.relative_to(self.path))
         (path / NOTE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        if self.card is not None:
+            (path / CARD).write_text(self.card)
 
 
 def model_files(directory: Path) -> Iterator[Path]:

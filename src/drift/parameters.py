@@ -4,6 +4,7 @@ Kedro validates them, all together, before any node runs: an unknown name or a v
 with a sentence. Every field says what it is; names that the paper has are the paper's.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -288,6 +289,12 @@ TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
 
 # What pydantic puts between the names of an error's place: which kind of source, and how many.
 _TAGS = {"arithmetic", "file", *BENCHMARKS, "one", "several"}
+
+
+def complete_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters as plain JSON values, those included that nobody has set."""
+    # By way of JSON text, because an infinite beta becomes a string only there.
+    return {key: json.loads(model.model_validate(raw[key]).model_dump_json()) for key, model in TOP_LEVEL_KEYS.items()}
 
 
 def check_parameters(raw: Mapping[str, Any]) -> None:

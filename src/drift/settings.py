@@ -2,8 +2,9 @@
 
 from drift.config_loader import ConfigLoader
 from drift.hooks import ProjectHooks
+from drift.runs.hooks import RunRecordHooks
 
-HOOKS = (ProjectHooks(),)
+HOOKS = (ProjectHooks(), RunRecordHooks())
 
 # Nothing about a user's project leaves the machine.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

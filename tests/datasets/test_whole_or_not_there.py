@@ -95,6 +95,31 @@ def test_files_are_saved_whole_and_loaded(tmp_path, kind, content, version):
     assert not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        (ParquetShardsDataset, ShardStream([TABLE], {"run": 1}), ShardStream([TABLE], {"run": 2})),
+        (JSONDataset, {"run": 1}, {"run": 2}),
+    ],
+)
+def test_a_run_loads_what_it_saved_although_a_later_run_has_saved_since(tmp_path, kind, first, second):
+    path, later = str(tmp_path / "entry"), "2026-01-02T00.00.00.000Z"
+
+    def run_of(loaded):
+        return (loaded.provenance if isinstance(loaded, Shards) else loaded)["run"]
+
+    begun_first = kind(filepath=path, version=Version(None, VERSION))
+    kind(filepath=path, version=Version(None, later)).save(second)
+    assert run_of(begun_first.load()) == 2, "it has saved nothing yet, so it loads the latest"
+    begun_first.save(first)
+    assert begun_first.resolve_load_version() == VERSION
+    assert run_of(begun_first.load()) == 1
+    begun_first.release()
+    assert run_of(begun_first.load()) == 1, "Kedro forgets versions when it releases a dataset"
+    assert run_of(kind(filepath=path, version=Version(None, None)).load()) == 2, "the latest, for everybody else"
+    assert run_of(kind(filepath=path, version=Version(later, VERSION)).load()) == 2, "a version asked for is loaded"
+
+
 def test_a_file_whose_save_fails_is_not_there(tmp_path):
     unwritable = {"good": 1, "bad": object()}
     entry = JSONDataset(filepath=str(tmp_path / "file.json"), version=Version(None, VERSION))

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from safetensors.torch import save_file
@@ -32,6 +34,62 @@ def test_a_wrong_parameter_is_one_sentence(kedro):
     assert "rollout.n: input should be greater than or equal to 1, not 0" in sentence(
         kedro("run", "--params=rollout.n=0")
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--env=tset", "--env: there is no environment 'tset'; did you mean test? There are: base, local, test."),
+        ("--nodes=score", "--nodes: there is no node 'score'; did you mean score_node? There are: "),
+    ],
+)
+def test_a_name_that_does_not_exist_is_one_sentence_with_what_there_is(kedro, option, said):
+    result = kedro("run", option)
+    assert said in sentence(result)
+    assert "Running node" not in result.stdout
+
+
+def test_a_version_that_is_not_there_is_named(kedro, project_path):
+    asked = "--load-versions=trajectories:2026-01-01T00.00.00.000Z"
+    said = sentence(kedro("run", "--pipelines=weighting", asked))
+    assert "`trajectories` has no complete version 2026-01-01T00.00.00.000Z; it has no versions" in said
+    versions = [f"2026-02-0{day}T00.00.00.000Z" for day in range(1, 8)]
+    for version in versions:
+        (project_path / "data/02_intermediate/trajectories" / version / "trajectories").mkdir(parents=True)
+    said = sentence(kedro("run", "--pipelines=weighting", asked))
+    shutil.rmtree(project_path / "data/02_intermediate")
+    assert f"there are {', '.join(reversed(versions[2:]))} and 2 earlier" in said
+
+
+def test_a_run_that_fails_leaves_a_record_of_it_and_one_that_is_refused_leaves_none(kedro, project_path):
+    runs = project_path / "data/08_reporting/runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    kedro("run", "--params=rollout.n=0")
+    kedro("run", "--nodes=score")
+    assert not runs.exists()
+    said = sentence(kedro("run", "--env", "test", "--params=model.path=/no where,weighting.beta=.inf"))
+    (record,) = (json.loads(path.read_text()) for path in runs.iterdir())
+    assert record["outcome"] == "failed"
+    assert said == f"Error: {record['error']}"
+    assert record["command"] == "kedro run --env test '--params=model.path=/no where,weighting.beta=.inf'"
+    assert (record["environment"], record["pipelines"]) == ("test", ["__default__"])
+    assert record["parameters"]["model"]["path"] == record["overrides"]["model"]["path"] == "/no where"
+    assert record["parameters"]["weighting"]["beta"] == "Infinity"
+    assert record["parameters"]["training"]["clip_norm"] == 1.0, "defaults are in it"
+    statuses = {node["name"]: node["status"] for node in record["nodes"]}
+    assert statuses["prepare_reference_model_node"] == "failed"
+    assert set(statuses.values()) == {"failed", "waiting"}
+    assert (record["loaded"], record["saved"]) == ({}, {})
+    assert record["machine"]["cores"] >= 1 and record["packages"]["torch"]
+
+
+def test_the_projects_own_command_is_recorded_as_the_kedro_run_it_is(project_path):
+    runs = project_path / "data/08_reporting/runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    command = [sys.executable, "-m", "drift", "--params=model.path=/nowhere"]
+    subprocess.run(command, cwd=project_path, capture_output=True, check=False)
+    (record,) = (json.loads(path.read_text()) for path in runs.iterdir())
+    assert record["command"] == "kedro run --params=model.path=/nowhere"
 
 
 @pytest.mark.parametrize("option", ["--pipelines=training", "--pipeline=training"])

@@ -1,5 +1,6 @@
 """Ctrl-C and a dead engine, with the real engine: one sentence each, nothing lost, nothing left running."""
 
+import json
 import os
 import re
 import signal
@@ -108,6 +109,16 @@ def test_a_dead_engine_is_one_sentence(engine_killed):
     assert status == 1
     assert len(re.findall(r"^Error: vLLM's engine process died .* run the same command again", said, re.MULTILINE)) == 1
     assert "Traceback" not in said
+
+
+def test_every_run_has_a_record_of_how_it_ended(rollout, completed, engine_killed):
+    runs = sorted((rollout.project / "data/08_reporting/runs").glob("*.json"))
+    interrupted, failed, succeeded = (json.loads(path.read_text()) for path in runs[:3])
+    assert (interrupted["outcome"], interrupted["error"]) == ("interrupted", None)
+    assert failed["outcome"] == "failed" and f"Error: {failed['error']}" in engine_killed[0]
+    assert succeeded["outcome"] == "succeeded"
+    ended_by = [{node["name"]: node["status"] for node in record["nodes"]} for record in (interrupted, failed)]
+    assert [statuses["sample_trajectories_node"] for statuses in ended_by] == ["interrupted", "failed"]
 
 
 def test_every_run_goes_on_where_the_last_one_stopped(stopped, engine_killed, completed):

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from drift.parameters import ProtocolParameters
 from drift.protocol.chat import ChatFormat, chat_format_of
 from drift.weighting.weights import importance_weights
 
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 KEDRO = [sys.executable, "-m", "kedro"]
 N, PROBLEMS, MAX_TURNS, MAX_NEW_TOKENS = 4, 4, 2, 16  # of conf/test
 
@@ -46,6 +48,11 @@ class Project:
         bootstrap_project(self.path)
         with KedroSession.create(project_path=self.path, env="test") as session:
             return session.load_context().catalog
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records of all runs, oldest first."""
+        runs = sorted((self.path / "data/08_reporting/runs").glob("*.json"))
+        return [json.loads(path.read_text()) for path in runs]
 
     def versions(self, folder: str) -> list[str]:
         """Complete versions only: a version's content has the entry's own name."""
@@ -95,6 +102,8 @@ def killed_shard(project: Project) -> tuple[Path, bytes]:
     while (left := processes_of_session(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left == []
+    (record,) = project.records()
+    assert (record["outcome"], record["ended"]) == ("running", None), "a killed run is visibly unfinished"
     return shards[0], shards[0].read_bytes()
 
 
@@ -124,6 +133,27 @@ def test_a_killed_run_is_continued_and_loses_nothing(project, killed_shard, fini
     problems = finished.load("train_problems")["problem_id"]
     assert sorted(keys) == sorted((problem, index) for problem in problems for index in range(N))
     assert len(project.versions("02_intermediate/trajectories")) == 1
+
+
+def test_a_killed_run_is_marked_by_the_next_one(project, finished):
+    killed = project.records()[0]
+    assert killed["outcome"] == "killed"
+    assert killed["command"] == "kedro run --env test --pipelines=rollout"
+    statuses = {node["name"]: node["status"] for node in killed["nodes"]}
+    assert statuses["load_train_problems_node"] == "succeeded"
+    assert statuses["sample_trajectories_node"] == "killed"
+
+
+def test_a_run_records_what_it_loaded_and_saved(project, finished):
+    record = project.records()[1]
+    (version,) = project.versions("02_intermediate/trajectories")
+    assert (record["session_id"], record["outcome"], record["error"]) == (version, "succeeded", None)
+    assert {node["status"] for node in record["nodes"]} == {"succeeded"}
+    seconds = {node["name"]: node["seconds"] for node in record["nodes"]}
+    assert max(seconds, key=lambda name: seconds[name]) in {"evaluate_policies_node", "sample_trajectories_node"}
+    assert record["saved"]["trajectories"] == {"path": "data/02_intermediate/trajectories", "version": version}
+    assert record["saved"]["reference_model"]["fingerprint"] == finished.load("reference_model").fingerprint
+    assert record["loaded"].items() <= record["saved"].items(), "it loaded what it had saved itself"
 
 
 def test_no_engine_is_left_running_after_the_run(finished):
@@ -223,6 +253,34 @@ def test_the_checkpoint_is_a_plain_model_that_says_what_it_was_trained_from(fini
     assert note["weighted_turns"]["weighting"]["beta"] == 0.1
     (version,) = project.versions("02_intermediate/trajectories")
     assert version in note["weighted_turns"]["trajectories"]["path"]
+
+
+def test_the_checkpoints_card_says_how_to_use_it_and_the_program_in_it_runs(finished):
+    checkpoint: ModelDirectory = finished.load("checkpoint")
+    assert checkpoint.card is not None and checkpoint.card == (checkpoint.path / "README.md").read_text()
+    assert f"`{checkpoint.fingerprint}`" in checkpoint.card
+    (program,) = re.findall(r"```python\n(.*?)```", checkpoint.card, re.DOTALL)
+    said: dict[str, Any] = {}
+    exec(program.replace("path/to/this/directory", str(checkpoint.path)), said)
+    assert [message["role"] for message in said["chat"]] == ["user", "assistant", "user"]
+    assert said["first"] and said["second"]
+
+
+def test_the_evaluated_card_is_the_checkpoints_with_results(finished):
+    card, evaluated = finished.load("checkpoint").card, finished.load("model_card")
+    assert "## Results" not in card and "## Results" in evaluated
+    assert f"| multi@{MAX_TURNS} |" in evaluated
+    assert set(card.split("---\n", 2)[2].splitlines()) <= set(evaluated.splitlines())
+
+
+@pytest.mark.parametrize("name", ["tour", "weights"])
+def test_a_notebook_runs_on_what_the_run_left(project, finished, name):
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    (project.path / "notebooks").mkdir(exist_ok=True)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(project.path / "notebooks")}}).execute()
 
 
 def test_the_scores_have_the_documented_shape(finished):

@@ -109,11 +109,22 @@ def test_listing_pipelines_imports_nothing_heavy():
     assert printed.splitlines()[-1] == "[]"
 
 
+def test_a_run_is_recorded_without_importing_anything_heavy():
+    script = (
+        "import sys, drift.runs.hooks; from drift.machine import machine; machine();"
+        "from drift.runs import code, command; code.package_versions(); code.code_version();"
+        "print(sorted({'torch', 'transformers', 'vllm', 'plotly', 'sympy'} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[]"
+
+
 def test_the_stages_know_nothing_of_kedro():
     allowed = {"pipelines", "datasets", "config_loader.py"}
     for file in (PROJECT / "src/drift").rglob("*.py"):
         room = file.relative_to(PROJECT / "src/drift").parts[0]
-        if room in allowed or room in {"settings.py", "pipeline_registry.py", "hooks.py", "__main__.py"}:
+        top = {"settings.py", "pipeline_registry.py", "hooks.py", "__main__.py", "cli.py", "run_command.py"}
+        if room in allowed | top or file == PROJECT / "src/drift/runs/hooks.py":
             continue
         assert "kedro" not in {
             line.split()[1].split(".")[0]
@@ -138,3 +149,23 @@ def test_a_full_disk_is_one_sentence_wherever_it_is_met():
             UserError, match=r"no room left \(data/04_feature/shard-000003.parquet\): make some and run"
         ):
             ProjectHooks().on_pipeline_error(error=error)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "command"),
+    [
+        ({"trajectories"}, "kedro run --pipelines=weighting,training,evaluation --env=test --params=seed=3"),
+        ({"weighted_turns"}, "kedro run --pipelines=training,evaluation --env=test --params=seed=3"),
+        ({"checkpoint", "weighted_turns"}, "kedro run --pipelines=evaluation --env=test --params=seed=3"),
+        (
+            {"multi_at_k", "checkpoint"},
+            "kedro run --pipelines=weighting,training,evaluation --env=test --params=weighting.beta=0.2,seed=3",
+        ),
+    ],
+)
+def test_the_next_command_is_that_of_the_furthest_stage_with_the_settings_of_the_run(outputs, command):
+    from drift.pipelines.closing import next_step
+
+    step = next_step(outputs, {"env": "test", "runtime_params": {"seed": 3}})
+    assert step is not None and step.splitlines()[-1].removeprefix("Next: ") == command
+    assert next_step({"train_problems"}, {"env": None, "runtime_params": None}) is None

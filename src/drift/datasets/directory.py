@@ -8,13 +8,14 @@ from typing import Any, Generic, TypeVar
 
 from kedro.io.core import AbstractVersionedDataset, DatasetError, Version
 
+from drift.datasets.own_version import OwnVersion
 from drift.shards import replace_durably
 
 Content = TypeVar("Content")
 Loaded = TypeVar("Loaded")
 
 
-class DirectoryDataset(AbstractVersionedDataset[Content, Loaded], Generic[Content, Loaded]):
+class DirectoryDataset(OwnVersion, AbstractVersionedDataset[Content, Loaded], Generic[Content, Loaded]):
     """What the directory datasets share: where a version lies, and how it appears at once."""
 
     def __init__(

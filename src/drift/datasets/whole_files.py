@@ -5,12 +5,15 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro_datasets import json, pandas, plotly
+from kedro_datasets import json, pandas, plotly, text
+from kedro_datasets._typing import HTMLPreview
 
+from drift.datasets.markdown import as_html
+from drift.datasets.own_version import OwnVersion
 from drift.shards import replace_durably
 
 
-class _WholeFile:
+class _WholeFile(OwnVersion):
     """Redirects a dataset's save to a partial file and renames it when the save has succeeded."""
 
     _saving = False
@@ -45,3 +48,11 @@ class ParquetDataset(_WholeFile, pandas.ParquetDataset):
 
 class PlotlyDataset(_WholeFile, plotly.JSONDataset):
     """`kedro_datasets.plotly.JSONDataset`, whole or not there."""
+
+
+class MarkdownDataset(_WholeFile, text.TextDataset):
+    """`kedro_datasets.text.TextDataset`, whole or not there, shown by Kedro-Viz as it reads."""
+
+    def preview(self) -> HTMLPreview:
+        """The text as it reads."""
+        return as_html(self.load())

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from drift.runs.command import same_settings
+
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
@@ -25,7 +27,9 @@ CHARTS = {
 }
 
 
-def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
+def print_closing(
+    pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path, run_params: dict[str, Any]
+) -> None:
     """Prints one line for each stage that ran, the results if there are any, and the next step."""
     console = Console()
     outputs = pipeline.all_outputs()
@@ -47,10 +51,21 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
 
         page = catalog.load("evaluation_report") / PAGE
         console.print(f"Report, one page to open or to send: {page}", highlight=False, soft_wrap=True)
-    for output, sentence in _NEXT_STEPS.items():
+    if step := next_step(outputs, run_params):
+        console.print(escape(step), highlight=False, soft_wrap=True)
+
+
+def next_step(outputs: set[str], run_params: dict[str, Any]) -> str | None:
+    """A command to go on with after a run: the stage that came furthest decides, and the run's settings are kept.
+
+    Args:
+        outputs: what the run made.
+        run_params: what Kedro's hooks are given.
+    """
+    for output, (sentence, command, *changes) in _NEXT_STEPS.items():
         if output in outputs:
-            console.print(escape(sentence), highlight=False, soft_wrap=True)
-            break
+            return f"{sentence}{command}{same_settings(run_params, *changes)}"
+    return None
 
 
 def _rollout_table(summary: Summary) -> Table:
@@ -98,11 +113,12 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
 
 _NEXT_STEPS = {
     "multi_at_k": (
-        "Next (after `source .venv/bin/activate`), another tilt of the same trajectories, without sampling again:\n"
-        "kedro run --pipelines=weighting,training,evaluation --params weighting.beta=0.2"
+        "Next (after `source .venv/bin/activate`), another tilt of the same trajectories, without sampling again:\n",
+        "kedro run --pipelines=weighting,training,evaluation",
+        "weighting.beta=0.2",
     ),
-    "checkpoint": "Next: kedro run --pipelines=evaluation",
-    "weighted_turns": "Next: kedro run --pipelines=training,evaluation",
-    "trajectories": "Next: kedro run --pipelines=weighting,training,evaluation",
+    "checkpoint": ("Next: ", "kedro run --pipelines=evaluation"),
+    "weighted_turns": ("Next: ", "kedro run --pipelines=training,evaluation"),
+    "trajectories": ("Next: ", "kedro run --pipelines=weighting,training,evaluation"),
 }
-"""The stage that came furthest decides."""
+"""For each output: a sentence, a command, and parameters that it changes; the furthest stage first."""

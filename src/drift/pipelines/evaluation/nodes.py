@@ -147,3 +147,10 @@ def write_report(
         costs(eval_trajectories, eval_attempts, checkpoint, training_log),
     )
     return report_files(report)
+
+
+def write_model_card(checkpoint: ModelDirectory, multi_at_k: dict[str, Any]) -> str:
+    """Writes the checkpoint's card with what was measured."""
+    from drift.evaluation.card import evaluated_card
+
+    return evaluated_card(checkpoint.card, multi_at_k)

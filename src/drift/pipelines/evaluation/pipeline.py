@@ -9,6 +9,7 @@ from drift.pipelines.evaluation.nodes import (
     evaluate_policies,
     load_eval_problems,
     score,
+    write_model_card,
     write_report,
 )
 
@@ -93,6 +94,12 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="evaluation_report",
                 name="write_report_node",
+            ),
+            node(
+                write_model_card,
+                inputs=["checkpoint", "multi_at_k"],
+                outputs="model_card",
+                name="write_model_card_node",
             ),
         ]
     )

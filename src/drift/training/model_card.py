@@ -1,0 +1,217 @@
+"""The checkpoint's README.md: what it is, what it was trained on, how it is used and what it cost, in the Hub's format.
+
+Everything in it is taken from what the training was given and logged; nothing is claimed that was not counted.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from drift.shards import Shards
+from drift.weighting.composition import effective_sample_size_of_sums
+
+PAPER = "arXiv 2605.31455"
+TAGS = ["drift", "self-correction", "arxiv:2605.31455"]
+# Hub id and licence of the packaged models, whose packages carry no card.
+_BUNDLED = {"bundled:smollm2-135m-instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the weighted turns hold.
+
+    Attributes:
+        problems: problems that have an example.
+        trajectories: examples, one a trajectory.
+        solved: those of them that ended with a correct answer.
+        effective_sample_size: the number of equally weighted examples that would estimate as well.
+    """
+
+    problems: int
+    trajectories: int
+    solved: int
+    effective_sample_size: float
+
+
+def training_data(weighted_turns: Shards) -> TrainingData:
+    """Counts the examples, shard by shard; a problem is never in two shards."""
+    weight = pl.col("weight")
+    sums = pl.concat(
+        pl.DataFrame(table).select(
+            problems=pl.col("problem_id").n_unique().cast(pl.Int64),
+            trajectories=pl.len().cast(pl.Int64),
+            solved=pl.col("success").sum().cast(pl.Int64),
+            weights=weight.sum(),
+            squares=weight.pow(2).sum(),
+        )
+        for table in weighted_turns.tables(["problem_id", "success", "weight"])
+    ).sum()
+    row = sums.row(0, named=True)
+    size = effective_sample_size_of_sums(row.pop("weights"), row.pop("squares"))
+    return TrainingData(**row, effective_sample_size=size)
+
+
+def model_card(
+    provenance: Mapping[str, Any],
+    log: Sequence[Mapping[str, float]],
+    data: TrainingData,
+    hardware: str,
+    reference_license: str | None = None,
+) -> str:
+    """The card of a checkpoint, as Markdown with the Hub's front matter.
+
+    Args:
+        provenance: the checkpoint's note (`drift.json`).
+        log: rows of `training_log`, with `weighted_loss`, `num_tokens` and `tokens_per_second`.
+        data: what it was trained on.
+        hardware: the machine, in words.
+        reference_license: the licence that the reference policy's own card names; None where it names none.
+    """
+    path = provenance["reference_model"]["path"]
+    hub_id, licence = _BUNDLED.get(path, (path if is_hub_id(path) else None, reference_license))
+    name = (hub_id or path).rstrip("/").split("/")[-1]
+    return "\n".join(
+        [
+            front_matter(hub_id, licence),
+            f"# {name}, trained to correct itself",
+            "",
+            f"`{hub_id or path}` after DRIFT ({PAPER}): it was asked, told when it was wrong, and asked again; its own",
+            "trajectories, sampled once, became training examples, weighted by their returns. It is meant to be told",
+            "when it is wrong, and to do better then.",
+            "",
+            _usage(provenance["weighted_turns"]["trajectories"]),
+            "## What it was trained on",
+            "",
+            _table(_data_rows(provenance, data)),
+            "## How",
+            "",
+            _table(_setting_rows(provenance)),
+            "## What training cost",
+            "",
+            _table(_cost_rows(log, hardware)),
+            "## Where it comes from",
+            "",
+            _table(_origin_rows(provenance)),
+            "`drift.json` beside this file has all of it, for programs.",
+            "",
+        ]
+    )
+
+
+def license_of(model: Path) -> str | None:
+    """The licence that a model directory's own card names; None where it has no card, or the card names none."""
+    card = model / "README.md"
+    if not card.is_file():
+        return None
+    from huggingface_hub import ModelCard
+
+    named = ModelCard.load(card, ignore_metadata_errors=True).data.to_dict().get("license")
+    return named if isinstance(named, str) else None
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a model's path is an id of the Hugging Face Hub."""
+    return path.count("/") == 1 and not path.startswith(("/", ".", "~")) and not Path(path).exists()
+
+
+def front_matter(hub_id: str | None, licence: str | None) -> str:
+    """The card's head, by which the Hub files it; what is not known is left out."""
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        base_model=hub_id,
+        library_name="transformers",
+        license=licence,
+        pipeline_tag="text-generation",
+        tags=TAGS,
+    )
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _usage(sampling: Mapping[str, Any]) -> str:
+    """How to ask it as it was asked in training, as a program."""
+    style, feedback = sampling["prompt_style"], sampling["protocol"]["feedback"]
+    system = f'    {{"role": "system", "content": {json.dumps(style["system"])}}},\n' if style.get("system") else ""
+    return f"""## How to use it
+
+Ask as it was asked in training; when the answer is wrong, say so in the same words.
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/directory")
+model = AutoModelForCausalLM.from_pretrained("path/to/this/directory")
+task = {json.dumps(style["task"], ensure_ascii=False)}
+chat = [
+{system}    {{"role": "user", "content": task.replace("{{problem}}", "What is 14 + 15?")}},
+]
+
+
+def answer():
+    inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    output = model.generate(**inputs, do_sample=False, max_new_tokens={sampling["max_new_tokens"]})
+    return tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+first = answer()
+chat += [
+    {{"role": "assistant", "content": first}},
+    {{"role": "user", "content": {json.dumps(feedback, ensure_ascii=False)}}},
+]
+second = answer()
+```
+"""
+
+
+def _data_rows(provenance: Mapping[str, Any], data: TrainingData) -> Iterable[tuple[str, object]]:
+    sampling, weighting = provenance["weighted_turns"]["trajectories"], provenance["weighted_turns"]["weighting"]
+    yield "problems", f"{data.problems:,}"
+    yield "trajectories", f"{data.trajectories:,}, of which {data.solved:,} ended with a correct answer"
+    yield "weigh as much as", f"{data.effective_sample_size:,.0f} equal ones"
+    yield "sampled", f"{sampling['n']} of each problem, up to {sampling['protocol']['max_turns']} turns each"
+    yield (
+        "decoding",
+        f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, up to {sampling['max_new_tokens']} tokens "
+        "a response",
+    )
+    yield "feedback", f"“{sampling['protocol']['feedback']}”"
+    yield "problems that no trajectory solved", {"keep": "kept", "drop": "left out"}[weighting["unsolved"]]
+
+
+def _setting_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    weighting = provenance["weighted_turns"]["weighting"]
+    for name in ("gamma", "beta", "penalty", "retain"):
+        yield f"`weighting.{name}`", weighting[name]
+    yield "`weighting.prune_below`", provenance["prune_below"]
+    for name, value in provenance["training"].items():
+        if value is not None:
+            yield f"`training.{name}`", value
+
+
+def _cost_rows(log: Sequence[Mapping[str, float]], hardware: str) -> Iterable[tuple[str, object]]:
+    tokens = sum(row["num_tokens"] for row in log)
+    seconds = sum(row["num_tokens"] / row["tokens_per_second"] for row in log if row["tokens_per_second"])
+    quarter = max(1, len(log) // 4)
+    first, last = (sum(row["weighted_loss"] for row in rows) / quarter for rows in (log[:quarter], log[-quarter:]))
+    yield "machine", hardware
+    yield "steps", f"{len(log):,}"
+    yield "time in steps", f"{seconds:,.0f} s"
+    yield "tokens computed", f"{tokens:,.0f}"
+    yield "weighted loss", f"{first:.3f} → {last:.3f} (means of the first and the last quarter)"
+
+
+def _origin_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    yield "this policy", f"`{provenance['fingerprint']}` (fingerprint of its files)"
+    yield "reference policy", f"`{provenance['reference_model']['fingerprint']}`"
+    yield "training problems", f"`{provenance['weighted_turns']['trajectories']['problems']}`"
+    yield "seed", provenance["seed"]
+    yield "made with", ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+
+
+def _table(rows: Iterable[tuple[str, object]]) -> str:
+    lines = [f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in rows]
+    return "\n".join(["| | |", "|---|---|", *lines, ""])
