@@ -23,6 +23,20 @@ SIZES = {
     "max_position_embeddings": 128,
 }
 
+PROVENANCE = {
+    "trajectories": {
+        "model": "tiny",
+        "problems": "made up",
+        "protocol": {"max_turns": 5, "feedback": "Incorrect. Please think again.", "prompt": "boxed"},
+        "prompt_style": {"system": None, "task": "{problem}", "choice_task": ""},
+        "n": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_new_tokens": 32,
+    },
+    "weighting": {"gamma": 0.9, "beta": 0.1, "penalty": 0.5, "retain": "terminal", "unsolved": "drop"},
+}
+
 
 @pytest.fixture(scope="session")
 def tiny_policy() -> PackedPolicy:
@@ -77,5 +91,5 @@ def weighted_turn(generator: np.random.Generator, problem_id: str, trajectory_id
 
 def save_turns(directory: Path, rows: Sequence[dict]) -> Shards:
     write_shard(pa.Table.from_pylist(list(rows), schema=WEIGHTED_TURN_SCHEMA), shard_path(directory, 0))
-    write_manifest(directory, {"trajectories": {"model": "tiny"}})
+    write_manifest(directory, PROVENANCE)
     return Shards.open(directory)

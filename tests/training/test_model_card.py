@@ -20,8 +20,8 @@ SAMPLING = {
 }
 WEIGHTING = {"gamma": 0.9, "beta": "Infinity", "penalty": 0.5, "retain": "terminal", "unsolved": "drop"}
 LOG = [
-    {"weighted_loss": 0.8, "num_tokens": 300, "tokens_per_second": 100.0},
-    {"weighted_loss": 0.4, "num_tokens": 500, "tokens_per_second": 250.0},
+    {"weighted_mean_loss": 0.8, "num_tokens": 300, "seconds": 3.0},
+    {"weighted_mean_loss": 0.4, "num_tokens": 500, "seconds": 2.0},
 ]
 DATA = TrainingData(problems=92, trajectories=736, solved=237, effective_sample_size=154.2)
 
@@ -76,7 +76,7 @@ def test_every_number_of_the_data_and_the_log_is_there(card):
         "| problems that no trajectory solved | left out |",
         "| time in steps | 5 s |",
         "| tokens computed | 800 |",
-        "| weighted loss | 0.800 → 0.400",
+        "| weighted mean loss | 0.800 → 0.400",
         "| `weighting.beta` | Infinity |",
         "| `training.learning_rate` | 2e-05 |",
         "2 cores of a processor, no GPU",

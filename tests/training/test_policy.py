@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from drift.errors import UserError
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
-from drift.shards import Shards
+from drift.shards import Shards, shard_path, write_manifest, write_shard
 from drift.training.policy import train_policy
 
 SETTINGS = {"steps": 4, "batch_size": 8, "learning_rate": 3e-3, "precision": "float32", "processes": 1}
@@ -48,12 +48,10 @@ def test_a_changed_setting_begins_anew_and_is_named(train, caplog):
 def test_the_same_data_in_another_version_is_the_same_training(train, tiny_turns, tmp_path, caplog):
     train()
     tables = list(tiny_turns.tables())
-    from drift.shards import shard_path, write_manifest, write_shard
-
     (tmp_path / "again").mkdir()
     for index, part in enumerate((tables[0].slice(24), tables[0].slice(0, 24))):
         write_shard(part, shard_path(tmp_path / "again", index))
-    write_manifest(tmp_path / "again", {"trajectories": {"model": "tiny"}, "version": "another"})
+    write_manifest(tmp_path / "again", {**tiny_turns.provenance, "version": "another"})
     with caplog.at_level(logging.INFO):
         train(turns=Shards.open(tmp_path / "again"))
     assert "This training is finished already" in caplog.text

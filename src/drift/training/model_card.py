@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import polars as pl
@@ -66,7 +67,7 @@ def model_card(
 
     Args:
         provenance: the checkpoint's note (`drift.json`).
-        log: rows of `training_log`, with `weighted_loss`, `num_tokens` and `tokens_per_second`.
+        log: rows of `training_log`, with `weighted_mean_loss`, `num_tokens` and `seconds`.
         data: what it was trained on.
         hardware: the machine, in words.
         reference_license: the licence that the reference policy's own card names; None where it names none.
@@ -83,7 +84,7 @@ def model_card(
             "trajectories, sampled once, became training examples, weighted by their returns. It is meant to be told",
             "when it is wrong, and to do better then.",
             "",
-            _usage(provenance["weighted_turns"]["trajectories"]),
+            _usage(provenance["weighted_turns"]["trajectories"], "adapter" in provenance),
             "## What it was trained on",
             "",
             _table(_data_rows(provenance, data)),
@@ -132,8 +133,10 @@ def front_matter(hub_id: str | None, licence: str | None) -> str:
     return f"---\n{data.to_yaml()}\n---\n"
 
 
-def _usage(sampling: Mapping[str, Any]) -> str:
+def _usage(sampling: Mapping[str, Any], has_adapter: bool) -> str:
     """How to ask it as it was asked in training, as a program."""
+    on_top = '\nmodel = PeftModel.from_pretrained(model, "path/to/this/directory/adapter")' if has_adapter else ""
+    imports = "from peft import PeftModel\n" if has_adapter else ""
     style, feedback = sampling["prompt_style"], sampling["protocol"]["feedback"]
     system = f'    {{"role": "system", "content": {json.dumps(style["system"])}}},\n' if style.get("system") else ""
     return f"""## How to use it
@@ -141,10 +144,10 @@ def _usage(sampling: Mapping[str, Any]) -> str:
 Ask as it was asked in training; when the answer is wrong, say so in the same words.
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+{imports}from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/directory")
-model = AutoModelForCausalLM.from_pretrained("path/to/this/directory")
+model = AutoModelForCausalLM.from_pretrained("path/to/this/directory"){on_top}
 task = {json.dumps(style["task"], ensure_ascii=False)}
 chat = [
 {system}    {{"role": "user", "content": task.replace("{{problem}}", "What is 14 + 15?")}},
@@ -194,14 +197,14 @@ def _setting_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]
 
 def _cost_rows(log: Sequence[Mapping[str, float]], hardware: str) -> Iterable[tuple[str, object]]:
     tokens = sum(row["num_tokens"] for row in log)
-    seconds = sum(row["num_tokens"] / row["tokens_per_second"] for row in log if row["tokens_per_second"])
+    seconds = sum(row["seconds"] for row in log)
     quarter = max(1, len(log) // 4)
-    first, last = (sum(row["weighted_loss"] for row in rows) / quarter for rows in (log[:quarter], log[-quarter:]))
+    first, last = (fmean(row["weighted_mean_loss"] or 0.0 for row in rows) for rows in (log[:quarter], log[-quarter:]))
     yield "machine", hardware
     yield "steps", f"{len(log):,}"
     yield "time in steps", f"{seconds:,.0f} s"
     yield "tokens computed", f"{tokens:,.0f}"
-    yield "weighted loss", f"{first:.3f} → {last:.3f} (means of the first and the last quarter)"
+    yield "weighted mean loss", f"{first:.3f} → {last:.3f} (means of the first and the last quarter)"
 
 
 def _origin_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
