@@ -5,7 +5,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro_datasets import json, pandas, plotly
+from kedro_datasets import json, pandas, plotly, text
 
 from drift.shards import replace_durably
 
@@ -45,3 +45,11 @@ class ParquetDataset(_WholeFile, pandas.ParquetDataset):
 
 class PlotlyDataset(_WholeFile, plotly.JSONDataset):
     """`kedro_datasets.plotly.JSONDataset`, whole or not there."""
+
+
+class TextDataset(_WholeFile, text.TextDataset):
+    """`kedro_datasets.text.TextDataset`, whole or not there."""
+
+    def place(self) -> Path:
+        """Where the newest complete version lies, or the one that this run has made."""
+        return Path(self._get_load_path())

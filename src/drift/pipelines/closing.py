@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Summary = dict[str, Any]
 
 CHARTS = {"returns_and_weights", "learning_curve", "multi_at_k_chart", "correction_rate_chart"}
+VIEWERS = {"trajectory_viewer": "Training conversations", "conversation_viewer": "Held-out conversations"}
 
 
 def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path: Path) -> None:
@@ -35,6 +36,10 @@ def print_closing(pipeline: "Pipeline", catalog: "CatalogProtocol", project_path
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
+    for name, what in VIEWERS.items():
+        if name in outputs:
+            where = escape(str(catalog[name].place()))
+            console.print(f"{what} are in {where}; open it in a browser", highlight=False, soft_wrap=True)
     for output, sentence in _NEXT_STEPS.items():
         if output in outputs:
             console.print(escape(sentence), highlight=False, soft_wrap=True)

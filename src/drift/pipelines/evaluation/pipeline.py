@@ -8,6 +8,7 @@ from drift.pipelines.evaluation.nodes import (
     evaluate_policies,
     load_eval_problems,
     score,
+    show_conversations,
 )
 
 
@@ -67,6 +68,18 @@ def create_pipeline() -> Pipeline:
                 inputs="multi_at_k",
                 outputs="correction_rate_chart",
                 name="draw_correction_rate_node",
+            ),
+            node(
+                show_conversations,
+                inputs=[
+                    "eval_trajectories",
+                    "eval_problems",
+                    "reference_model",
+                    "params:model",
+                    "params:weighting",
+                ],
+                outputs="conversation_viewer",
+                name="show_conversations_node",
             ),
         ]
     )

@@ -2,7 +2,13 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from drift.pipelines.weighting.nodes import draw_weights, shape_returns, summarize_weights, weigh_trajectories
+from drift.pipelines.weighting.nodes import (
+    draw_weights,
+    shape_returns,
+    show_trajectories,
+    summarize_weights,
+    weigh_trajectories,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -32,6 +38,20 @@ def create_pipeline() -> Pipeline:
                 inputs=["shaped_returns", "weighted_turns", "weighting_summary"],
                 outputs="returns_and_weights",
                 name="draw_weights_node",
+            ),
+            node(
+                show_trajectories,
+                inputs=[
+                    "trajectories",
+                    "shaped_returns",
+                    "weighted_turns",
+                    "train_problems",
+                    "reference_model",
+                    "params:model",
+                    "params:weighting",
+                ],
+                outputs="trajectory_viewer",
+                name="show_trajectories_node",
             ),
         ]
     )
