@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -242,6 +243,16 @@ def test_charts_and_log_are_there(finished):
     log: pd.DataFrame = finished.load("training_log")
     assert list(log["step"]) == [1, 2]
     assert all(math.isfinite(loss) for loss in log["weighted_loss"])
+
+
+def test_the_viewers_hold_every_conversation_as_the_model_saw_it(finished, project):
+    for name, num_conversations in (("trajectory_viewer", N * PROBLEMS), ("conversation_viewer", 2 * PROBLEMS)):
+        html = finished.load(name)
+        index = re.search(r'<script type="application/json" id="index">(.*?)</script>', html)
+        rows = json.loads(index[1])["rows"]
+        assert len(rows) == num_conversations
+        assert all(row["raw"] for row in rows), "the tokens decode to the responses"
+        assert finished[name].place().parts[-3::2] == (f"{name}.html", f"{name}.html")
 
 
 def test_another_beta_trains_again_but_never_samples_again(project, finished):

@@ -148,9 +148,8 @@ def problem_sizes(trajectories: Shards, problems: Sequence[Problem], part: str) 
 
 def _rows(shards: Shards, chosen: set[str], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows about the chosen problems, one table a shard."""
-    value_set = pa.array(sorted(chosen))
-    for table in shards.tables(columns):
-        yield table.filter(pc.is_in(table["problem_id"], value_set=value_set))
+    is_chosen = pc.field("problem_id").isin(sorted(chosen))
+    return (table.filter(is_chosen) for table in shards.tables(columns))
 
 
 def _conversation(

@@ -20,6 +20,10 @@ ELEMENTS = re.compile(
     "td|text|tr|under|underover)"
 )
 """What an element may be."""
+_NUM_CHILDREN = {
+    **dict.fromkeys(["mfrac", "mover", "mroot", "msub", "msup", "munder"], 2),
+    **dict.fromkeys(["msubsup", "munderover"], 3),
+}
 _LENGTH = r"-?\d{0,2}(\.\d{1,4})?(em|ex|mu|pt|px)?"
 _WORDS = r"[a-z -]{1,40}"
 ATTRIBUTES = {
@@ -141,7 +145,7 @@ def to_tree(latex: str, display: str) -> Tree | None:
     """
     from latex2mathml.converter import convert_to_element
 
-    if len(latex) > MAX_FORMULA_CHARACTERS or _DEFINITION.search(latex):
+    if len(latex) > MAX_FORMULA_CHARACTERS or _DEFINITION.search(latex) or not _is_balanced(latex):
         return None
     try:
         element = convert_to_element(latex, display=display)
@@ -152,13 +156,23 @@ def to_tree(latex: str, display: str) -> Tree | None:
     return _tree(element, 0)
 
 
+def _is_balanced(latex: str) -> bool:
+    """Whether every brace has its other one; latex2mathml leaves out what it finds no end of."""
+    depth = 0
+    for brace in re.findall(r"\\.|[{}]", latex, re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(brace, 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
 def _tree(element: Element, depth: int) -> Tree | None:
     text = unescape(element.text or "")
     # An unknown command comes back as an identifier with its backslash.
     if not ELEMENTS.fullmatch(element.tag) or depth > _MAX_DEPTH or (element.tag == "mi" and text.startswith("\\")):
         return None
     children = [_tree(child, depth + 1) for child in element]
-    if None in children:
+    if None in children or len(children) != _NUM_CHILDREN.get(element.tag, len(children)):
         return None
     attributes = {
         name: value
@@ -176,5 +190,5 @@ def _mark_signs(row: list[Tree | None]) -> None:
     """Tells the signs of numbers from sums: after another operator, `-` belongs to what follows, without a space."""
     for before, sign in pairwise(row):
         after_operator = before is not None and before[0] == "mo" and before[-1] not in (")", "]", "}", "|", "!")
-        if after_operator and sign in (["mo", "\u2212"], ["mo", "-"], ["mo", "+"]):
+        if after_operator and sign and sign in (["mo", "\u2212"], ["mo", "-"], ["mo", "+"]):
             sign.insert(1, {"form": "prefix"})

@@ -44,7 +44,7 @@ class RawChatReader:
         loaded = AutoTokenizer.from_pretrained(model_path, trust_remote_code=trust_remote_code)
         return cls(cast("PreTrainedTokenizerBase", loaded))
 
-    def read(self, token_ids: Sequence[int], turns: Sequence[Mapping[str, Any]]) -> RawChat | None:
+    def read(self, token_ids: list[int], turns: Sequence[Mapping[str, Any]]) -> RawChat | None:
         """The chat in parts; None when the ids do not decode to the responses, as those of another tokenizer would."""
         responses = []
         for turn in turns:
@@ -56,11 +56,11 @@ class RawChatReader:
         gaps = [self._parts(token_ids[before["end"] : after["start"]]) for before, after in pairwise(turns)]
         return RawChat(self._parts(token_ids[: turns[0]["start"]]), responses, gaps)
 
-    def _parts(self, token_ids: Sequence[int]) -> list[RawPart]:
+    def _parts(self, token_ids: list[int]) -> list[RawPart]:
         parts: list[RawPart] = []
         for special, run in groupby(token_ids, self._special_ids.__contains__):
             if special:
-                parts.extend([self._tokenizer.decode([token_id])] for token_id in run)
+                parts.extend([str(self._tokenizer.decode([token_id]))] for token_id in run)
             else:
-                parts.append(self._tokenizer.decode(list(run)))
+                parts.append(str(self._tokenizer.decode(list(run))))
         return parts

@@ -22,7 +22,7 @@ const isFiltered = () => ["q", "benchmark", "policy", "example", "verdict", "sol
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   for (const name of Object.keys(INITIAL)) state[name] = given.get(name) ?? INITIAL[name];
-  if (!(sortName() in SORTS)) state.sort = INITIAL.sort;
+  if (!Object.hasOwn(SORTS, sortName())) state.sort = INITIAL.sort;
 }
 
 function writeAddress() {

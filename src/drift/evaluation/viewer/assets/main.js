@@ -38,6 +38,7 @@ function showReader() {
   const row = opened();
   document.body.classList.toggle("reading", Boolean(row));
   const reader = byId("reader");
+  const focused = reader.contains(document.activeElement) ? document.activeElement.id : "";
   if (row) {
     const partner = partnerOf(row);
     state.with = partner?.key ?? "";
@@ -46,7 +47,13 @@ function showReader() {
     state.with = "";
     reader.replaceChildren(el("p", { class: "invitation", hidden: !listed.length }, "Choose a conversation, or press ", el("kbd", {}, "j"), "."));
   }
+  if (focused) byId(focused)?.focus(); // what had the focus has it again
   highlight(state.q.trim().toLowerCase(), reader, byId("rows"));
+}
+
+function redraw() {
+  showReader();
+  writeAddress();
 }
 
 function open(row) {
@@ -56,8 +63,7 @@ function open(row) {
   byId("reader").scrollTop = 0;
   if (row) scrollToRow(row);
   drawRows();
-  showReader();
-  writeAddress();
+  redraw();
 }
 
 function step(by) {
@@ -89,16 +95,16 @@ const actions = {
     const row = opened();
     if (!row) return;
     state.with = state.with ? "" : defaultPartner(row)?.key ?? "";
-    redraw("compare");
+    redraw();
   },
   partner(key) {
     state.with = key;
-    redraw("partner");
+    redraw();
   },
   raw() {
     if (!opened()) return;
     state.raw = state.raw ? "" : "1";
-    redraw("raw");
+    redraw();
   },
   async copy() {
     if (!opened()) return;
@@ -110,14 +116,6 @@ const actions = {
     }
   },
 };
-
-// The reader anew; what had the focus has it again.
-function redraw(id) {
-  const focused = byId(id) === document.activeElement;
-  showReader();
-  writeAddress();
-  if (focused) byId(id)?.focus();
-}
 
 function nextPartner(by) {
   const row = opened();
@@ -183,11 +181,14 @@ function debounced(milliseconds, callback) {
 function listen() {
   const set = (id, name, event, soon) => {
     const change = () => {
-      state[name] = byId(id).value;
       byId("list").scrollTop = 0;
       update();
     };
-    byId(id).addEventListener(event, soon ? debounced(soon, change) : change);
+    const changeSoon = soon ? debounced(soon, change) : change;
+    byId(id).addEventListener(event, () => {
+      state[name] = byId(id).value;
+      changeSoon();
+    });
   };
   set("search", "q", "input", 120);
   set("low", "min", "input", 120);
