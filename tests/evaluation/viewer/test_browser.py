@@ -374,8 +374,8 @@ def test_hostile_text_is_shown_and_never_runs(visit, converse, make_data, reader
     page.keyboard.press("c")
     for text in HOSTILE:
         if len(text) > 1_000_000:
-            expect(page.locator(".said >> text=Show all")).to_have_count(2)
-            page.click(".said >> text=Show all >> nth=0")
+            expect(page.locator(".said >> text=Show more")).to_have_count(2)
+            page.click(".said >> text=Show more >> nth=0")
         else:
             shown = page.locator(".turn .said").first.evaluate("(said) => said.cloneNode(true).textContent")
             assert not text or "U+" in shown or "$" in text or "\\" in text or shown == text
@@ -388,6 +388,19 @@ def test_hostile_text_is_shown_and_never_runs(visit, converse, make_data, reader
     page.fill("#search", "gnp.exe")
     expect(page.locator(".token.hidden >> text=U+202E").first).to_be_visible()
     expect(page.locator(".token.hidden >> text=U+0000 × 3").first).to_be_visible()
+
+
+def test_a_very_long_response_is_unfolded_when_asked_to(visit, converse, make_data, reader, provenance, tmp_path):
+    problem = Problem("long", "Go on.", "1", "math", "b")
+    said = [("word " * 4_000 + "$x^2$ end.", "correct", "1", True)]
+    data = make_data([problem], {"reference": [converse(problem, 0, said)]})
+    file = tmp_path / "long.html"
+    file.write_text(held_out_viewer(data.held_out(), {"reference": provenance}, reader))
+    page = visit(file)
+    expect(page.locator(".turn .said")).not_to_contain_text("end.")
+    page.click("text=Show more of the 10 characters left")
+    expect(page.locator(".turn .said")).to_contain_text("end.")
+    assert page.locator(".turn .said msup").count() == 1
 
 
 def test_mathematics_in_the_document_is_of_the_lists_only(visit, held_out):

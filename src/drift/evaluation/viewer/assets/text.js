@@ -1,7 +1,8 @@
 // Text on the page. All of it goes in as text nodes, so nothing that a model said is ever parsed as HTML.
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
-const FOLD = 20_000; // characters shown before "Show all"
+const FOLD = 20_000; // characters shown at first
+const UNFOLD = 100_000; // and with each "Show more"
 
 // Characters that are invisible, or change the direction of what follows: shown by their number.
 const HIDDEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff])\1*/gu;
@@ -49,10 +50,10 @@ function formulaNode([source, tree]) {
   return el("span", { class: block ? "formula block" : "formula", title: source }, mathNode(tree));
 }
 
-// Appends up to `budget` characters of a text; says how many were left.
+// Appends up to `budget` characters of a text; negative when there are more.
 function appendText(parent, text, formulas, budget) {
   for (const part of typeof text === "string" ? [text] : text) {
-    if (budget <= 0) return 0;
+    if (budget <= 0) return -1;
     if (typeof part === "number") {
       parent.append(formulaNode(formulas[part]));
       budget -= formulas[part][0].length;
@@ -70,13 +71,13 @@ function appendText(parent, text, formulas, budget) {
 // A block of text, folded when it is very long.
 function textBlock(text, formulas, attributes) {
   const block = el("div", { dir: "auto", ...attributes });
-  if (appendText(block, text, formulas, FOLD) >= 0) return block;
-  const length = plain(text, formulas).length.toLocaleString("en");
-  const showAll = () => {
+  const show = (budget) => {
     block.replaceChildren();
-    appendText(block, text, formulas, Infinity);
+    if (appendText(block, text, formulas, budget) >= 0) return;
+    const left = (plain(text, formulas).length - budget).toLocaleString("en");
+    block.append(" … ", el("button", { class: "plain", type: "button", click: () => show(budget + UNFOLD) }, `Show more of the ${left} characters left`));
   };
-  block.append(" … ", el("button", { class: "plain", type: "button", click: showAll }, `Show all ${length} characters`));
+  show(FOLD);
   return block;
 }
 
