@@ -13,7 +13,7 @@ import pytest
 from kedro.io.core import DatasetError, Version
 
 from drift.datasets.parquet_shards import ParquetShardsDataset
-from drift.datasets.whole_files import JSONDataset, ParquetDataset, PlotlyDataset
+from drift.datasets.whole_files import JSONDataset, ParquetDataset, PlotlyDataset, TextDataset
 from drift.shards import Shards, ShardStream, shard_path, write_manifest, write_shard
 
 TABLE = pa.table({"problem_id": ["a", "a", "b"], "value": [1, 2, 3]})
@@ -85,6 +85,7 @@ def test_a_save_that_is_killed_leaves_no_version_and_the_one_before_is_loaded(tm
         (JSONDataset, {"a": 1}),
         (ParquetDataset, pd.DataFrame({"a": [1]})),
         (PlotlyDataset, go.Figure(go.Bar(y=[1]))),
+        (TextDataset, "<p>x² ≤ 1</p>\n"),
     ],
 )
 @pytest.mark.parametrize("version", [None, Version(None, VERSION)])

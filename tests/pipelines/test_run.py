@@ -312,6 +312,16 @@ def test_the_report_is_one_page_with_everything_beside_it(finished):
     assert results["not_in_parameters"] == []
 
 
+def test_the_viewers_hold_every_conversation_as_the_model_saw_it(finished, project):
+    for name, num_conversations in (("trajectory_viewer", N * PROBLEMS), ("conversation_viewer", 2 * PROBLEMS)):
+        html = finished.load(name)
+        index = re.search(r'<script type="application/json" id="index">(.*?)</script>', html)
+        rows = json.loads(index[1])["rows"]
+        assert len(rows) == num_conversations
+        assert all(row["raw"] for row in rows), "the tokens decode to the responses"
+        assert finished[name].place().parts[-3::2] == (f"{name}.html", f"{name}.html")
+
+
 def test_another_beta_trains_again_but_never_samples_again(project, finished):
     before = project.versions("02_intermediate/trajectories")
     rollouts = {path: path.stat().st_mtime_ns for path in (project.path / "data/work/rollout").rglob("shard-*")}

@@ -56,3 +56,11 @@ class MarkdownDataset(_WholeFile, text.TextDataset):
     def preview(self) -> HTMLPreview:
         """The text as it reads."""
         return as_html(self.load())
+
+
+class TextDataset(_WholeFile, text.TextDataset):
+    """`kedro_datasets.text.TextDataset`, whole or not there."""
+
+    def place(self) -> Path:
+        """Where the newest complete version lies, or the one that this run has made."""
+        return Path(self._get_load_path())

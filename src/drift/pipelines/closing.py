@@ -25,6 +25,7 @@ CHARTS = {
     "correction_rate_chart",
     "answers_chart",
 }
+VIEWERS = {"trajectory_viewer": "Training conversations", "conversation_viewer": "Held-out conversations"}
 
 
 def print_closing(
@@ -46,6 +47,10 @@ def print_closing(
     if charts:
         where = project_path / "data" / "08_reporting"
         console.print(f"Charts ({', '.join(charts)}) are in {where}; see them with: kedro viz", highlight=False)
+    for name, what in VIEWERS.items():
+        if name in outputs:
+            where = escape(str(catalog[name].place()))
+            console.print(f"{what} are in {where}; open it in a browser", highlight=False, soft_wrap=True)
     if "evaluation_report" in outputs:
         from drift.evaluation.report import PAGE
 

@@ -12,6 +12,7 @@ from drift.parameters import (
     ProtocolParameters,
     RolloutParameters,
     Seed,
+    WeightingParameters,
     WorkingDirectory,
 )
 from drift.pipelines.problem_frames import from_frame, to_frame
@@ -154,3 +155,20 @@ def write_model_card(checkpoint: ModelDirectory, multi_at_k: dict[str, Any]) -> 
     from drift.evaluation.card import evaluated_card
 
     return evaluated_card(checkpoint.card, multi_at_k)
+
+
+def show_conversations(
+    eval_trajectories: Shards,
+    eval_problems: pd.DataFrame,
+    reference_model: ModelDirectory,
+    model: ModelParameters,
+    weighting: WeightingParameters,
+) -> str:
+    """Makes the page on which the held-out conversations are read."""
+    from drift.evaluation.viewer.conversations import held_out_conversations
+    from drift.evaluation.viewer.raw_chat import RawChatReader
+    from drift.evaluation.viewer.viewer import held_out_viewer
+
+    shown = held_out_conversations(eval_trajectories, from_frame(eval_problems), weighting)
+    reader = RawChatReader.of_model(reference_model.path, model.trust_remote_code)
+    return held_out_viewer(shown, eval_trajectories.provenance, reader)

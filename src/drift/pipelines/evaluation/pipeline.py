@@ -9,6 +9,7 @@ from drift.pipelines.evaluation.nodes import (
     evaluate_policies,
     load_eval_problems,
     score,
+    show_conversations,
     write_model_card,
     write_report,
 )
@@ -100,6 +101,18 @@ def create_pipeline() -> Pipeline:
                 inputs=["checkpoint", "multi_at_k"],
                 outputs="model_card",
                 name="write_model_card_node",
+            ),
+            node(
+                show_conversations,
+                inputs=[
+                    "eval_trajectories",
+                    "eval_problems",
+                    "reference_model",
+                    "params:model",
+                    "params:weighting",
+                ],
+                outputs="conversation_viewer",
+                name="show_conversations_node",
             ),
         ]
     )

@@ -3,7 +3,11 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from drift.parameters import WeightingParameters
+import pandas as pd
+
+from drift.model_directory import ModelDirectory
+from drift.parameters import ModelParameters, WeightingParameters
+from drift.pipelines.problem_frames import from_frame
 from drift.shards import Shards, ShardStream
 
 if TYPE_CHECKING:
@@ -61,3 +65,23 @@ def draw_composition(weighting_summary: dict[str, Any]) -> Figure:
     from drift.weighting.composition_chart import composition_chart
 
     return composition_chart(weighting_summary)
+
+
+def show_trajectories(
+    trajectories: Shards,
+    shaped_returns: Shards,
+    weighted_turns: Shards,
+    train_problems: pd.DataFrame,
+    reference_model: ModelDirectory,
+    model: ModelParameters,
+    weighting: WeightingParameters,
+) -> str:
+    """Makes the page on which the training conversations are read, with what the training will make of each."""
+    from drift.evaluation.viewer.conversations import training_conversations
+    from drift.evaluation.viewer.raw_chat import RawChatReader
+    from drift.evaluation.viewer.viewer import training_viewer
+
+    problems = from_frame(train_problems)
+    shown = training_conversations(trajectories, shaped_returns, weighted_turns, problems, weighting)
+    reader = RawChatReader.of_model(reference_model.path, model.trust_remote_code)
+    return training_viewer(shown, trajectories.provenance, reader)

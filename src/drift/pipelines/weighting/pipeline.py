@@ -6,6 +6,7 @@ from drift.pipelines.weighting.nodes import (
     draw_composition,
     draw_weights,
     shape_returns,
+    show_trajectories,
     summarize_weights,
     weigh_trajectories,
 )
@@ -44,6 +45,20 @@ def create_pipeline() -> Pipeline:
                 inputs="weighting_summary",
                 outputs="composition_chart",
                 name="draw_composition_node",
+            ),
+            node(
+                show_trajectories,
+                inputs=[
+                    "trajectories",
+                    "shaped_returns",
+                    "weighted_turns",
+                    "train_problems",
+                    "reference_model",
+                    "params:model",
+                    "params:weighting",
+                ],
+                outputs="trajectory_viewer",
+                name="show_trajectories_node",
             ),
         ]
     )
