@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters
@@ -17,14 +18,41 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUNDLED = ModelParameters(path="bundled:smollm2-135m-instruct")
+# Files that take minutes begin first, so that no process is left alone with one at the end.
+LONGEST_FIRST = (
+    "test_run.py",
+    "test_interruptions.py",
+    "test_engines.py",
+    "test_processes.py",
+    "test_killed_training.py",
+    "test_conversations.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each of several test processes keeps to a core: threads that spin for one another are slower than one."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files in front."""
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")
 def reference_model(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
-    """The bundled model as a Hugging Face directory."""
+    """The bundled model as a Hugging Face directory; several test processes convert it once."""
     from drift.rollout.reference import prepare_reference_model
 
-    return prepare_reference_model(BUNDLED, tmp_path_factory.mktemp("reference"))
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "reference"
+    with FileLock(f"{shared}.lock"):
+        return prepare_reference_model(BUNDLED, shared)
 
 
 @pytest.fixture(scope="session")
