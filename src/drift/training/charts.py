@@ -46,15 +46,16 @@ def learning_curve_chart(training_log: "pd.DataFrame") -> "Figure":
     for row, (axis, columns) in enumerate(PANELS, start=1):
         for column, name, colour in columns:
             for trace in lines(training_log, column, name, colour):
-                figure.add_trace(trace, row=row, col=1)
+                alone = len(columns) == 1  # the axis says what it is
+                figure.add_trace(trace.update(showlegend=trace.showlegend is None and not alone), row=row, col=1)
         figure.update_yaxes(title_text=axis, rangemode="tozero", gridcolor=GRID, row=row, col=1)
     if training_log["held_out_loss"].notna().any():
         figure.add_trace(held_out_line(training_log), row=1, col=1)
     figure.update_xaxes(showgrid=False)
     figure.update_xaxes(title_text="optimiser step", row=len(PANELS), col=1)
     return figure.update_layout(
-        **house_layout(title(training_log), height=760),
-        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+        **house_layout(title(training_log), height=760) | {"margin": {"t": 60, "b": 110, "l": 70, "r": 20}},
+        legend={"orientation": "h", "x": 0, "y": -0.1, "yanchor": "top"},
         hovermode="x unified",
     )
 
