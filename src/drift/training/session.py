@@ -115,7 +115,8 @@ def _prepare(job: TrainingJob, examples: Sequence[Example], processes: Processes
     place = processes.device if alone else torch.device("cpu")
     policy = load_policy(job.policy.path, place, job.model.trust_remote_code, job.policy.adapter)
     adapter = add_adapter(policy.model, training.lora) if training.lora else None
-    size, activations = ModelSize.of(policy), activation_bytes_per_token(policy, computing_dtype)
+    size = ModelSize.of(policy)
+    activations = activation_bytes_per_token(policy, computing_dtype, processes.device)
     if training.activation_checkpointing is True:
         checkpoint_activations(policy.model)
     if training.compile:

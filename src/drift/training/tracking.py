@@ -36,7 +36,7 @@ _SECONDS_BETWEEN, _SECONDS_AFTER_FAILURE = 2.0, 30.0
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing about a user's project leaves the machine
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own 7 keep a training waiting for minutes when a server is gone
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # its own 7 keep a training waiting for minutes when a server is gone
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 """What MLflow shall do where the user's environment does not say."""
