@@ -10,14 +10,14 @@ from kedro.io.core import AbstractVersionedDataset, DatasetError, VersionNotFoun
 
 from drift.errors import UserError, disk_full
 from drift.names import refuse_unknown_environment
-from drift.parameters import WorkingDirectory, check_parameters
+from drift.parameters import TrainingParameters, WorkingDirectory, check_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-_WORKING_DIRECTORY = "params:working_directory"
+_WORKING_DIRECTORY, _TRAINING = "params:working_directory", "params:training"
 _LISTED_VERSIONS = 5
 
 
@@ -40,7 +40,7 @@ class ProjectHooks:
 
     @hook_impl
     def after_catalog_created(self, catalog: "CatalogProtocol", load_versions: dict[str, str] | None) -> None:
-        """Anchors the working directory in the project, and refuses versions that are not there."""
+        """Anchors what lies in the project, wherever the command was given, and refuses versions that are not there."""
         for name, version in (load_versions or {}).items():
             dataset = catalog.get(name)
             known = dataset.list_versions(full_path=False) if isinstance(dataset, AbstractVersionedDataset) else []
@@ -49,6 +49,25 @@ class ProjectHooks:
         if _WORKING_DIRECTORY in catalog:
             directory = WorkingDirectory.model_validate(catalog.load(_WORKING_DIRECTORY))
             catalog.save(_WORKING_DIRECTORY, WorkingDirectory(self._project_path / directory.root))
+        if _TRAINING in catalog:
+            training = TrainingParameters.model_validate(catalog.load(_TRAINING))
+            if training.mlflow:
+                anchored = training.mlflow.anchored(self._project_path)
+                catalog.save(_TRAINING, training.model_copy(update={"mlflow": anchored}))
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
+        """Refuses a store of MLflow that cannot be used, before hours of sampling lead to it."""
+        if _TRAINING not in pipeline.inputs():
+            return
+        settings = TrainingParameters.model_validate(catalog.load(_TRAINING)).mlflow
+        if settings:
+            from drift.training.tracking import refuse_unusable_store
+
+            try:
+                refuse_unusable_store(settings)
+            except UserError as error:
+                _raise(error)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:

@@ -201,9 +201,17 @@ class MlflowParameters(Parameters):
     """`training.mlflow`: the training log as an MLflow run, while it grows."""
 
     tracking_uri: str | None = None
-    """Where runs are kept: an address or a database; null takes MLflow's own setting (MLFLOW_TRACKING_URI)."""
+    """Where runs are kept: an address or a database, a SQLite file relative to the project; null takes MLflow's own
+    setting (MLFLOW_TRACKING_URI)."""
     experiment: str = "drift"
     """Experiment the run belongs to; it is made where it does not exist."""
+
+    def anchored(self, project: Path) -> Self:
+        """The same with a relative SQLite file taken from the project, wherever the command is given."""
+        scheme, _, file = (self.tracking_uri or "").partition(":///")
+        if not scheme.startswith("sqlite") or not file or file.startswith(("/", ":")):
+            return self
+        return self.model_copy(update={"tracking_uri": f"{scheme}:///{project / file}"})
 
 
 class TrainingParameters(Parameters):

@@ -9,20 +9,26 @@ from drift.training.examples import Example
 from drift.training.model import PackedPolicy
 from drift.training.packing import packed
 
-_PROBE_TOKENS = 64
+_PROBE_TOKENS, _PROBE_TOKENS_ON_CPU = 64, 512
+"""On a CPU attention keeps its scores up to this length (`drift.training.attention`), where a token takes the most."""
 _SHARE_OF_FREE_MEMORY = 0.8
 """What activations may take of it; the rest is for temporary results and fragments."""
 
 
-def activation_bytes_per_token(policy: PackedPolicy, computing_dtype: torch.dtype) -> float:
-    """What autograd keeps of a token for the way back, weights not counted.
+def activation_bytes_per_token(
+    policy: PackedPolicy, computing_dtype: torch.dtype, computing_device: torch.device
+) -> float:
+    """What autograd keeps of a token for the way back, weights not counted, in sequences of the most costly length.
 
     Args:
-        policy: in the number format it is stored in.
-        computing_dtype: the format it will compute in; the measured bytes are scaled to it.
+        policy: in the number format it is stored in, on any device.
+        computing_dtype: the format it will compute in; the measured bytes are scaled to it, also the few that are
+            float32 in any format, which makes them up to a fifth too few where it is stored in float32.
+        computing_device: where it will compute.
     """
     device, dtype = policy.model.device, policy.model.dtype
-    ids = torch.arange(_PROBE_TOKENS) % policy.model.config.vocab_size
+    num_tokens = _PROBE_TOKENS_ON_CPU if computing_device.type == "cpu" else _PROBE_TOKENS
+    ids = torch.arange(num_tokens) % policy.model.config.vocab_size
     example = Example("", 0, ids.numpy(), torch.tensor([1]).numpy(), 1.0)
     weights = {weight.untyped_storage().data_ptr() for weight in policy.parameters()}
     kept: dict[int, int] = {}
@@ -38,7 +44,7 @@ def activation_bytes_per_token(policy: PackedPolicy, computing_dtype: torch.dtyp
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, give_back):
         policy(packed([example], device))
-    return sum(kept.values()) / _PROBE_TOKENS * computing_dtype.itemsize / dtype.itemsize
+    return sum(kept.values()) / num_tokens * computing_dtype.itemsize / dtype.itemsize
 
 
 def free_bytes(device: torch.device) -> int:

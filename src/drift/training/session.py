@@ -34,7 +34,7 @@ from drift.training.processes import Processes
 from drift.training.sharded_weights import ShardedWeights
 from drift.training.states import States
 from drift.training.step_log import StepLog
-from drift.training.tracking import tracked
+from drift.training.tracking import Track, tracked
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -70,6 +70,12 @@ def train(job: TrainingJob, examples: Sequence[Example], directory: Path, proces
         UserError: when training diverges, the disk is full, or the model cannot be trained.
         InterruptedTraining: after Ctrl-C or SIGTERM.
     """
+    stops = (InterruptedTraining, KeyboardInterrupt)
+    with tracked(job, directory, directory / RESULT, processes, stops) as track:
+        _train(job, examples, directory, processes, track)
+
+
+def _train(job: TrainingJob, examples: Sequence[Example], directory: Path, processes: Processes, track: Track) -> None:
     held_out_share = job.training.held_out.share if job.training.held_out else 0.0
     trained_on, held_out = split_by_problem(examples, held_out_share, job.seed)
     with ExitStack() as stack:
@@ -79,12 +85,12 @@ def train(job: TrainingJob, examples: Sequence[Example], directory: Path, proces
         states.refuse_full_disk(tensors)
         done, log = states.load(tensors)
         _continue(trainer, done)
-        track = stack.enter_context(tracked(job, directory, processes))
+        track(log)
         bar = stack.enter_context(progress_bar("training", job.training.steps, "step", done, processes.rank > 0))
         try:
             for row in trainer.steps(trained_on, done):
                 log.append(asdict(_measured(row, trainer, held_out)))
-                track(log[-1])
+                track(log)
                 _show(bar, row)
                 (asked,) = processes.sum([interruption.number])
                 if row.step < job.training.steps and (asked or row.step % job.training.checkpoint_every == 0):
@@ -109,7 +115,8 @@ def _prepare(job: TrainingJob, examples: Sequence[Example], processes: Processes
     place = processes.device if alone else torch.device("cpu")
     policy = load_policy(job.policy.path, place, job.model.trust_remote_code, job.policy.adapter)
     adapter = add_adapter(policy.model, training.lora) if training.lora else None
-    size, activations = ModelSize.of(policy), activation_bytes_per_token(policy, computing_dtype)
+    size = ModelSize.of(policy)
+    activations = activation_bytes_per_token(policy, computing_dtype, processes.device)
     if training.activation_checkpointing is True:
         checkpoint_activations(policy.model)
     if training.compile:

@@ -1,0 +1,152 @@
+"""The output layer at target positions: ours against plain logits and torch's fused form, time, memory and error.
+
+    python benchmarks/output_layer.py
+
+Forward and backward of a weighted sum of -log pi at the bundled model's shape (hidden 576, vocabulary 49,152) in
+bfloat16, with gradients of the hidden states and of the layer's weight, by number of targets:
+
+- plain: logits of all rows in float32, `cross_entropy`
+- torch: `linear_cross_entropy` with `LinearCrossEntropyOptions()`, whose choices depend on device and number format
+- torch, our rows: the same with as many rows in a chunk as ours has
+- ours: `drift.training.output_layer.token_nll`
+
+Milliseconds are medians of repeats that the forms take in turn in one process. Memory is the peak above the inputs,
+gradients included, in a process of its own for every form. The error is that of the weight's gradient, relative to its
+largest entry in float32 with plain logits of the same inputs. Written to `benchmarks/output_layer.json`.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drift.training.output_layer import _LOGIT_BYTES, token_nll
+
+RESULT = Path(__file__).with_suffix(".json")
+HIDDEN, VOCABULARY = 576, 49152
+TARGETS = (200, 1000, 4000)
+REPEATS = 5
+
+
+def plain(hidden: torch.Tensor, weight: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Logits of all rows."""
+    logits = torch.nn.functional.linear(hidden, weight).float()
+    return torch.nn.functional.cross_entropy(logits, target, reduction="none")
+
+
+def fused(hidden: torch.Tensor, weight: torch.Tensor, target: torch.Tensor, rows: int | None = None) -> torch.Tensor:
+    """torch's own form."""
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=rows)
+    return torch.nn.functional.linear_cross_entropy(hidden, weight, target, reduction="none", options=options)
+
+
+def fused_in_our_rows(hidden: torch.Tensor, weight: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """torch's own form with our chunks."""
+    return fused(hidden, weight, target, _LOGIT_BYTES // (4 * VOCABULARY))
+
+
+def ours(hidden: torch.Tensor, weight: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """What training does."""
+    return token_nll(hidden, weight, None, target)
+
+
+FORMS = {"plain": plain, "torch": fused, "torch, our rows": fused_in_our_rows, "ours": ours}
+
+
+def inputs(targets: int) -> tuple[torch.Tensor, ...]:
+    """Hidden states, the layer's weight, target ids and what comes from above; logits have a deviation of about 3."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(targets, HIDDEN, generator=generator).bfloat16().requires_grad_()
+    weight = (torch.randn(VOCABULARY, HIDDEN, generator=generator) / 8).bfloat16().requires_grad_()
+    target = torch.randint(VOCABULARY, (targets,), generator=generator)
+    return hidden, weight, target, torch.rand(targets, generator=generator) / targets
+
+
+def step(form: str, given: tuple[torch.Tensor, ...]) -> float:
+    """Forward and backward, in milliseconds."""
+    hidden, weight, target, upstream = given
+    hidden.grad = weight.grad = None
+    started = time.perf_counter()
+    (FORMS[form](hidden, weight, target) * upstream).sum().backward()
+    return (time.perf_counter() - started) * 1e3
+
+
+def errors(given: tuple[torch.Tensor, ...]) -> dict[str, float]:
+    """Of the weight's gradient."""
+    hidden, weight, target, upstream = given
+    exact_hidden, exact_weight = (tensor.detach().float().requires_grad_() for tensor in (hidden, weight))
+    (plain(exact_hidden, exact_weight, target) * upstream).sum().backward()
+    exact, found = exact_weight.grad, {}
+    for form in FORMS:
+        step(form, given)
+        if exact is not None and weight.grad is not None:
+            found[form] = float((weight.grad.float() - exact).abs().max() / exact.abs().max())
+    return found
+
+
+def resident(name: str) -> int:
+    """Bytes this process has (VmRSS) or had at most (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def peak_mib(form: str, targets: int) -> float:
+    """Peak memory above the inputs, after a small step that loads all code."""
+    given = inputs(targets)
+    hidden, weight, target, upstream = inputs(2)
+    (FORMS[form](hidden, weight[:64].detach().requires_grad_(), target % 64) * upstream).sum().backward()
+    del hidden, weight, target, upstream
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    step(form, given)
+    return (resident("VmHWM") - before) / 2**20
+
+
+def measured(targets: int) -> dict[str, Any]:
+    """All forms at one number of targets."""
+    given = inputs(targets)
+    times: dict[str, list[float]] = {form: [] for form in FORMS}
+    for _ in range(REPEATS + 1):
+        for form in FORMS:
+            times[form].append(step(form, given))
+    wrong = errors(given)
+    rows = {}
+    for form in FORMS:
+        command = [sys.executable, __file__, "--form", form, "--targets", str(targets)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows[form] = {
+            "milliseconds": round(statistics.median(times[form][1:]), 1),
+            "peak_mib": round(float(printed)),
+            "gradient_error": float(f"{wrong[form]:.2g}"),
+        }
+    for row in rows.values():
+        row["time_to_ours"] = round(row["milliseconds"] / rows["ours"]["milliseconds"], 2)
+        row["memory_to_ours"] = round(row["peak_mib"] / rows["ours"]["peak_mib"], 2)
+    return {"targets": targets, "forms": rows}
+
+
+def main() -> None:
+    """Prints and writes all sizes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--form", choices=FORMS, help=argparse.SUPPRESS)
+    parser.add_argument("--targets", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.form:
+        print(peak_mib(options.form, options.targets))
+        return
+    sizes = []
+    for targets in TARGETS:
+        sizes.append(measured(targets))
+        print(json.dumps(sizes[-1], indent=2), flush=True)
+    result = {"command": "python benchmarks/output_layer.py", "threads": torch.get_num_threads(), "sizes": sizes}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
