@@ -39,7 +39,10 @@ def test_a_wrong_parameter_is_one_sentence(kedro):
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--env=tset", "--env: there is no environment 'tset'; did you mean test? There are: base, local, mlflow, test."),
+        (
+            "--env=tset",
+            "--env: there is no environment 'tset'; did you mean test? There are: base, local, mlflow, test.",
+        ),
         ("--nodes=score", "--nodes: there is no node 'score'; did you mean score_node? There are: "),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drift.training.attention import UnsupportedAttentionError, packed_attention
+from drift.training.attention import PackLayout, UnsupportedAttentionError, packed_attention
 
 HEADS, GROUPS, SIZE = 4, 2, 8
 
@@ -29,9 +29,9 @@ def row(length: int, seed: int):
 
 
 def ours(query, key, value, lengths, window):
-    return packed_attention(
-        torch.nn.Identity(), query, key, value, None, scaling=0.3, sliding_window=window, pack_lengths=tuple(lengths)
-    )[0]
+    layout = PackLayout.of(tuple(lengths), query.device)
+    settings = {"scaling": 0.3, "sliding_window": window, "pack_layout": layout}
+    return packed_attention(torch.nn.Identity(), query, key, value, None, **settings)[0]
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,5 +1,7 @@
 """Tiny random models of the families people use: loss and gradient as the model itself gives them, padded and plain."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -18,10 +20,12 @@ from transformers import (
     Qwen3Config,
 )
 
+from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
 from drift.training.examples import Example
 from drift.training.loop import accumulate
 from drift.training.model import load_policy
 from drift.training.packing import packed, packs
+from drift.training.policy import train_policy
 
 SIZES = {
     "vocab_size": 61,
@@ -108,3 +112,14 @@ def test_loss_and_gradient_are_those_of_the_padded_model(save_model, name, dtype
     assert found == pytest.approx(expected.item(), rel=tolerance)
     difference = torch.linalg.norm(gradients(policy.model).double() - gradients(plain))
     assert difference <= tolerance * torch.linalg.norm(gradients(plain))
+
+
+@pytest.mark.parametrize("name", [*PACKED_FAMILIES, *ONE_BY_ONE])
+def test_every_family_is_trained_from_beginning_to_end(save_model, tiny_turns, tmp_path, name):
+    reference = save_model((PACKED_FAMILIES | ONE_BY_ONE)[name], torch.bfloat16)
+    training = TrainingParameters(steps=2, batch_size=4, learning_rate=1e-3, processes=1)
+    model = ModelParameters(path="tiny", dtype="bfloat16")
+    checkpoint, log = train_policy(tiny_turns, reference, model, training, WeightingParameters(), 0, tmp_path)
+    assert len(log) == 2
+    before, after = (json.loads((policy.path / "config.json").read_text()) for policy in (reference, checkpoint))
+    assert before == after

@@ -139,6 +139,13 @@ def test_the_noise_of_dropout_is_keyed_by_seed_step_and_pack(tiny_policy):
     assert len({draw(step, pack) for step in (1, 2) for pack in (0, 1)}) == 4
 
 
+def test_the_held_out_loss_has_no_noise(tiny_policy):
+    trainer = trainer_of(tiny_policy)
+    trainer.policy.model.model.layers[0].mlp.act_fn = torch.nn.Sequential(torch.nn.SiLU(), torch.nn.Dropout(0.5))
+    assert trainer.held_out_loss(some_examples()) == trainer.held_out_loss(some_examples())
+    assert trainer.policy.model.model.layers[0].mlp.act_fn[1].training
+
+
 def test_masters_keep_what_the_computing_format_would_lose(tiny_policy):
     model = copy.deepcopy(tiny_policy).float().model
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import LlamaConfig
 
 HERE = Path(__file__).parent
 SETTINGS = {
@@ -28,7 +29,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
-def errors(tiny_reference, tmp_path_factory) -> dict:
+def gradients(tiny_reference, tmp_path_factory) -> dict:
     out = tmp_path_factory.mktemp("gradients") / "errors.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     program = [str(HERE / "two_processes.py"), str(tiny_reference.path), str(out)]
@@ -39,9 +40,14 @@ def errors(tiny_reference, tmp_path_factory) -> dict:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-5), ("bfloat16", 5e-2)])
 @pytest.mark.parametrize("recomputed", [False, True])
-def test_gradient_and_norm_are_those_of_a_naive_padded_batch(errors, dtype, tolerance, recomputed):
-    for error in errors[f"torch.{dtype}, recomputed: {recomputed}"].values():
+def test_gradient_and_norm_are_those_of_a_naive_padded_batch(gradients, dtype, tolerance, recomputed):
+    for error in gradients["errors"][f"torch.{dtype}, recomputed: {recomputed}"].values():
         assert error <= tolerance
+
+
+def test_sharded_layers_are_computed_again_where_that_is_asked_for(gradients):
+    once, again = gradients["passes"]
+    assert again == 2 * once > 0
 
 
 class Training:
@@ -113,7 +119,7 @@ def test_two_processes_that_are_told_to_stop_are_continued_by_one(training, alon
 
 def test_one_process_that_is_stopped_is_continued_by_two_hosts(training, alone):
     said, status = training.stop_after_a_state(signal.SIGINT, processes=1)
-    assert status not in (0, None) and "the same command continues" in said
+    assert status == -signal.SIGINT and "the same command continues" in said
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -126,6 +132,28 @@ def test_one_process_that_is_stopped_is_continued_by_two_hosts(training, alone):
     out, errors = first.communicate(timeout=300)
     assert (first.returncode, second.wait(timeout=60)) == (0, 0), errors
     assert_same_to_rounding(alone, json.loads(out.splitlines()[-1]))
+
+
+def test_two_processes_train_adapters_of_an_untied_model_with_summed_tokens(save_model, tiny_turns, tmp_path):
+    config = LlamaConfig(
+        vocab_size=61,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        tie_word_embeddings=False,
+    )
+    reference = save_model(config)
+    settings = {"steps": 6, "lora": {"rank": 4}, "token_normalisation": "sum", "learning_rate": 1e-2, "held_out": None}
+    logs, adapters = [], []
+    for processes in (1, 2):
+        training = Training(tmp_path / str(processes), tiny_turns.path, reference.path)
+        finished = training.finish(processes=processes, **settings)
+        logs.append([row["weighted_loss"] for row in finished["log"]])
+        adapters.append(load_file(Path(finished["checkpoint"]) / "adapter" / "adapter_model.safetensors"))
+    assert logs[0] == pytest.approx(logs[1], rel=1e-3)
+    for name, weight in adapters[0].items():
+        torch.testing.assert_close(adapters[1][name], weight, rtol=1e-2, atol=1e-3)
 
 
 def test_what_a_worker_finds_wrong_is_one_sentence(training):

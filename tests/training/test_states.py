@@ -1,12 +1,13 @@
 """Saved states: whole or not there, checked before use, the last two kept."""
 
+import errno
 import json
 import logging
 
 import pytest
 import torch
 
-from drift.errors import UserError
+from drift.errors import UserError, disk_full
 from drift.training.processes import Processes
 from drift.training.states import States
 
@@ -90,6 +91,17 @@ def test_half_a_state_is_not_a_state_and_does_not_stand_in_the_way(states):
     assert loaded(states)[0] == 6
     states.clear()
     assert list(states.directory.iterdir()) == []
+
+
+def test_a_disk_that_fills_while_saving_is_what_the_operating_system_says(states, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torch.distributed.checkpoint.filesystem.os.fsync", full)
+    with pytest.raises(OSError) as error:
+        save(states, 3)
+    assert disk_full(error.value) is not None
+    assert states.paths() == []
 
 
 def test_a_disk_that_cannot_hold_the_states_is_refused(states):

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from drift.parameters import TrainingParameters
-from drift.training.decoder_layers import checkpoint_activations
+from drift.training.decoder_layers import checkpoint_activations, decoder_layers
 from drift.training.examples import Example
 from drift.training.flops import ModelSize
 from drift.training.loop import Trainer
@@ -51,15 +51,28 @@ def naive_gradient(reference: Path) -> tuple[float, dict[str, torch.Tensor]]:
 def sharded_gradient(reference: Path, dtype: torch.dtype, processes: Processes, recompute: bool):
     """What training has before it clips: the sum over packs and processes."""
     policy = load_policy(reference, CPU)
-    if recompute:
-        checkpoint_activations(policy.model)
     size, weights = ModelSize.of(policy), ShardedWeights(policy, dtype, CPU)
+    forwards = []
+    for layer in decoder_layers(policy.model):
+        layer.forward = counted(layer.forward, forwards)
+    if recompute:  # as where the memory is found not to suffice, once there are shards
+        checkpoint_activations(policy.model)
     training = TrainingParameters(steps=1, batch_size=BATCH_SIZE, learning_rate=1e-3, micro_batch_tokens=20)
     optimizer = NamedAdamW(weights.by_name, training)
     trainer = Trainer(policy, weights, optimizer, training, 0.0, 0, processes, size)
     loss, *_ = processes.sum(trainer._accumulate(1, examples(), BATCH_SIZE).tolist())
     gradients = {name: weight.grad.full_tensor().double() for name, weight in weights.by_name.items()}
-    return loss, gradients, trainer._clip()
+    return loss, gradients, trainer._clip(), len(forwards)
+
+
+def counted(forward, calls: list):
+    """A layer's forward pass that leaves a mark."""
+
+    def mark(*arguments, **settings):
+        calls.append(1)
+        return forward(*arguments, **settings)
+
+    return mark
 
 
 def main() -> None:
@@ -67,18 +80,19 @@ def main() -> None:
     reference, out = Path(sys.argv[1]), Path(sys.argv[2])
     loss, expected = naive_gradient(reference)
     norm = torch.linalg.norm(torch.cat([gradient.flatten() for gradient in expected.values()]))
-    errors = {}
+    errors, passes = {}, {}
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         for recompute in (False, True):
-            found_loss, found, found_norm = sharded_gradient(reference, dtype, processes, recompute)
+            found_loss, found, found_norm, forwards = sharded_gradient(reference, dtype, processes, recompute)
             difference = torch.cat([(found[name] - expected[name]).flatten() for name in expected])
             errors[f"{dtype}, recomputed: {recompute}"] = {
                 "loss": abs(found_loss - loss) / loss,
                 "gradient": (torch.linalg.norm(difference) / norm).item(),
                 "norm": abs(found_norm - norm.item()) / norm.item(),
             }
+            passes[recompute] = forwards
     if processes.rank == 0:
-        out.write_text(json.dumps(errors))
+        out.write_text(json.dumps({"errors": errors, "passes": [passes[False], passes[True]]}))
 
 
 if __name__ == "__main__":

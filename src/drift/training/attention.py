@@ -6,6 +6,8 @@ elsewhere each sequence is attended by itself.
 Shapes: _B one, _H heads, _G key-value heads, _L tokens of the row, _D size of a head.
 """
 
+import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,15 +21,38 @@ _QUERIES_AT_ONCE = 256
 """Rows of scores in one block of plain products."""
 
 
+@dataclass(frozen=True, eq=False)
+class PackLayout:
+    """The sequences of a row. Layers hand it on as it is: compiled ones do not look into it.
+
+    Attributes:
+        lengths: tokens of each sequence.
+        offsets: where each sequence begins and the last one ends, int32, on the device.
+    """
+
+    lengths: tuple[int, ...]
+    offsets: "torch.Tensor"
+
+    @classmethod
+    def of(cls, lengths: tuple[int, ...], device: "torch.device") -> "PackLayout":
+        """The layout of sequences one after another."""
+        import torch
+
+        offsets = [0, *itertools.accumulate(lengths)]
+        return cls(lengths, torch.tensor(offsets, dtype=torch.int32, device=device))
+
+
 class UnsupportedAttentionError(Exception):
     """The model wants something of attention that packs do not have."""
 
 
 def register_packed_attention() -> None:
     """Lets models be loaded with `attn_implementation=PACKED`."""
+    import torch
     from transformers import AttentionInterface
 
-    AttentionInterface.register(PACKED, packed_attention)
+    # Compiled layers break off here: what follows depends on the sequences of each pack.
+    AttentionInterface.register(PACKED, torch.compiler.disable(packed_attention))
 
 
 def packed_attention(
@@ -41,8 +66,7 @@ def packed_attention(
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: "torch.Tensor | None" = None,
-    pack_lengths: tuple[int, ...] | None = None,
-    pack_offsets: "torch.Tensor | None" = None,
+    pack_layout: PackLayout | None = None,
     **_: Any,  # noqa: ANN401
 ) -> "tuple[torch.Tensor, None]":
     """The function transformers calls in every layer.
@@ -58,8 +82,7 @@ def packed_attention(
         sliding_window: each token attends to itself and the `sliding_window` - 1 before it; None to all before it.
         softcap: None.
         s_aux: None.
-        pack_lengths: tokens of each sequence; None for a row that is one sequence.
-        pack_offsets: where each sequence begins and the last one ends, int32, on the device.
+        pack_layout: the sequences of the row; None for a row that is one sequence.
 
     Raises:
         UnsupportedAttentionError: when scores are to be capped, sunk or dropped, or there is a mask.
@@ -68,11 +91,11 @@ def packed_attention(
 
     if attention_mask is not None or softcap is not None or s_aux is not None or dropout:
         raise UnsupportedAttentionError(type(module).__name__)
-    lengths = pack_lengths or (query_BHLD.shape[2],)
-    if query_BHLD.is_cuda and query_BHLD.dtype in (torch.bfloat16, torch.float16) and pack_offsets is not None:
-        out = _flash(query_BHLD, key_BGLD, value_BGLD, scaling, sliding_window, max(lengths), pack_offsets)
+    layout = pack_layout or PackLayout.of((query_BHLD.shape[2],), query_BHLD.device)
+    if query_BHLD.is_cuda and query_BHLD.dtype in (torch.bfloat16, torch.float16):
+        out = _flash(query_BHLD, key_BGLD, value_BGLD, scaling, sliding_window, layout)
     else:
-        out = _one_by_one(query_BHLD, key_BGLD, value_BGLD, scaling, sliding_window, lengths)
+        out = _one_by_one(query_BHLD, key_BGLD, value_BGLD, scaling, sliding_window, layout.lengths)
     return out, None
 
 
@@ -82,20 +105,20 @@ def _flash(
     value_BGLD: "torch.Tensor",
     scaling: float | None,
     sliding_window: int | None,
-    longest: int,
-    pack_offsets: "torch.Tensor",
+    layout: PackLayout,
 ) -> "torch.Tensor":
     """Torch's variable-length flash attention, shape (1, L, H, D)."""
     from torch.nn.attention.varlen import varlen_attn
 
     query, key, value = (tensor[0].transpose(0, 1) for tensor in (query_BHLD, key_BGLD, value_BGLD))
+    longest = max(layout.lengths)
     window = (-1, 0) if sliding_window is None or longest <= sliding_window else (sliding_window - 1, 0)
     out = varlen_attn(
         query,
         key,
         value,
-        pack_offsets,
-        pack_offsets,
+        layout.offsets,
+        layout.offsets,
         longest,
         longest,
         scale=scaling,

@@ -8,9 +8,10 @@ from transformers import PreTrainedModel
 
 
 def decoder_layers(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """The modules that transformers says must not be split over devices, in order."""
+    """The modules that transformers says must not be split over devices, in order; also once they are sharded."""
     names = set(model._no_split_modules or ())
-    return [module for module in model.modules() if type(module).__name__ in names]
+    # Sharding gives a module a class of its own, derived from the one that has the name.
+    return [module for module in model.modules() if names & {kind.__name__ for kind in type(module).__mro__}]
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:

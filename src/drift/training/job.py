@@ -9,17 +9,17 @@ from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters
 from drift.shards import Shards, replace_durably
 
-_NOT_DECISIVE = {
-    "micro_batch_tokens",
-    "activation_checkpointing",
-    "compile",
-    "processes",
-    "hosts",
-    "rendezvous",
-    "checkpoint_every",
-    "mlflow",
+_NOT_DECISIVE: dict[str, Any] = {
+    "activation_checkpointing": True,
+    "compile": True,
+    "rendezvous": True,
+    "checkpoint_every": True,
+    "held_out": {"every": True},
+    "mlflow": True,
 }
 """Settings that change speed, memory and records, but not the result (to rounding)."""
+_DECIDES_NOISE = dict.fromkeys(("micro_batch_tokens", "processes", "hosts"), True)
+"""How a batch is cut: it decides the result only where dropout draws noise for each piece."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class TrainingJob:
         Args:
             examples: fingerprint of the data.
         """
-        training = json.loads(self.training.model_dump_json(exclude=_NOT_DECISIVE))
+        noisy = self.training.lora is not None and self.training.lora.dropout > 0
+        left_out = _NOT_DECISIVE if noisy else _NOT_DECISIVE | _DECIDES_NOISE
+        training = json.loads(self.training.model_dump_json(exclude=left_out))
         return {
             "model": self.policy.fingerprint,
             "examples": examples,
@@ -81,6 +83,7 @@ class TrainingJob:
             "prune_below": self.prune_below,
             "seed": self.seed,
         }
+        partial.touch(mode=0o600)  # MLflow's address may hold a password
         partial.write_text(json.dumps(content, indent=2) + "\n")
         replace_durably(partial, path)
 

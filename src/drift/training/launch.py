@@ -4,7 +4,11 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -20,6 +24,7 @@ from drift.training.worker import ENDING
 logger = logging.getLogger(__name__)
 
 JOB = "job.json"
+_LAUNCHER_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _SECONDS_TO_SAVE = 600
 """How long workers that were asked to stop may take to finish their step and save the state."""
 
@@ -40,14 +45,41 @@ def launch(job: TrainingJob, directory: Path, processes: int) -> None:
     job.save(directory / JOB)
     if job.training.hosts > 1:
         logger.info("On each of the other hosts run: %s", command_of_other_hosts(job.training, processes, directory))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
-        elastic_launch(_config(job.training, processes, directory), sys.executable)(
-            "-m", "drift.training.worker", str(directory / JOB)
-        )
+        with _handlers_kept(), _threads_shared(processes):
+            elastic_launch(_config(job.training, processes, directory), sys.executable)(
+                "-m", "drift.training.worker", str(directory / JOB)
+            )
     except (ChildFailedError, SignalException) as error:
         _raise_ending(directory, error)
     _raise_ending(directory, None)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """The launcher leaves its own handlers of signals behind; what comes after the training has others."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _LAUNCHER_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _threads_shared(processes: int) -> Iterator[None]:
+    """Workers share the cores, unless the user has said how many threads they shall have."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
 
 
 def _config(training: TrainingParameters, processes: int, directory: Path) -> LaunchConfig:
@@ -73,6 +105,7 @@ def command_of_other_hosts(training: TrainingParameters, processes: int, directo
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={training.rendezvous}",
             f"--rdzv-id={directory.name}",
+            f"--shutdown-timeout={_SECONDS_TO_SAVE}",
             "-m",
             "drift.training.worker",
             str(directory / JOB),
@@ -93,5 +126,8 @@ def _raise_ending(directory: Path, error: BaseException | None) -> None:
             f"Training process {rank} died (exit code {failure.exitcode}): its output is above; run the same command "
             "again to continue."
         ) from error
-    if error is not None:
-        raise error
+    if isinstance(error, SignalException):
+        raise InterruptedTraining(
+            f"Interrupted before a step was made; the same command continues with what is kept in {directory}.",
+            int(error.sigval),
+        ) from error

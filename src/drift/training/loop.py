@@ -151,10 +151,15 @@ class Trainer:
     @torch.no_grad()
     def held_out_loss(self, examples: Sequence[Example]) -> float:
         """Weighted mean of the token-mean loss of examples, nats per token, without a gradient."""
+        noisy = [module for module in self.policy.modules() if module.training]
+        for module in noisy:
+            module.eval()
         weighted_sum = torch.zeros((), dtype=torch.float64, device=self.processes.device)
         for share in self._packs(examples):
             pack = packed(share, self.processes.device)
             weighted_sum += weighted_nll(self.policy(pack), pack.example_T, pack.weight_E, pack.num_targets_E, 1)
+        for module in noisy:
+            module.train()
         (total,) = self.processes.sum([weighted_sum.item()])
         return total / sum(example.weight for example in examples)
 

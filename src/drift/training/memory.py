@@ -1,5 +1,6 @@
 """Memory of activations: measured on a few tokens, so that recomputation is chosen only where it is needed."""
 
+import os
 from typing import Any
 
 import psutil
@@ -28,7 +29,7 @@ def activation_bytes_per_token(
     """
     device, dtype = policy.model.device, policy.model.dtype
     num_tokens = _PROBE_TOKENS_ON_CPU if computing_device.type == "cpu" else _PROBE_TOKENS
-    ids = torch.arange(num_tokens) % policy.model.config.vocab_size
+    ids = torch.arange(num_tokens) % policy.model.config.get_text_config().vocab_size
     example = Example("", 0, ids.numpy(), torch.tensor([1]).numpy(), 1.0)
     weights = {weight.untyped_storage().data_ptr() for weight in policy.parameters()}
     kept: dict[int, int] = {}
@@ -48,8 +49,10 @@ def activation_bytes_per_token(
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device nothing has taken yet."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    """Memory of the device nothing has taken yet; on a CPU this process's part of it."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def needs_activation_checkpointing(
@@ -60,7 +63,7 @@ def needs_activation_checkpointing(
     Args:
         bytes_per_token: of activations.
         longest_pack: tokens.
-        reserved: bytes that will be taken by what does not exist yet (gradients, moments).
+        reserved: bytes that will be taken by gradients, which do not exist yet.
         device: where.
     """
     return bytes_per_token * longest_pack > _SHARE_OF_FREE_MEMORY * (free_bytes(device) - reserved)

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 from drift.adapters import merged
 from drift.errors import UserError
 from drift.model_directory import model_files
-from drift.training.attention import PACKED, UnsupportedAttentionError, register_packed_attention
+from drift.training.attention import PACKED, PackLayout, UnsupportedAttentionError, register_packed_attention
 from drift.training.output_layer import token_nll
 from drift.training.packing import Pack
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HALF_TOLERANCE, _TOLERANCE = 3e-2, 1e-3
-"""Of logits, relative to their largest: what rounding may change, in half precision and in others."""
-_DROPOUTS = ("attention_dropout", "attn_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop")
+"""Of -log pi, relative to the largest: what rounding may change, in half precision and in others."""
 
 
 class PackedPolicy(torch.nn.Module):
@@ -46,15 +45,15 @@ class PackedPolicy(torch.nn.Module):
 
         Only the rows of the output layer that predict a target are computed; logits of a pack never exist at once.
         """
-        hidden_TD = self.hidden_states(pack)[pack.target_T - 1]
         head = output_layer(self.model)
+        hidden_TD = self.hidden_states(pack)[pack.target_T - 1].to(head.weight.dtype)  # some keep float32 until here
         return token_nll(
             hidden_TD,
             head.weight,
             head.bias,
             pack.token_ids_L[pack.target_T],
-            softcap=getattr(self.model.config, "final_logit_softcapping", None),
-            scale=_logit_scale(self.model.config),
+            softcap=getattr(self.model.config.get_text_config(), "final_logit_softcapping", None),
+            scale=_logit_scale(self.model.config.get_text_config()),
         )
 
     def hidden_states(self, pack: Pack) -> torch.Tensor:
@@ -62,13 +61,8 @@ class PackedPolicy(torch.nn.Module):
         if not self.packs:
             rows = zip(pack.token_ids_L.split(pack.lengths_E), pack.position_L.split(pack.lengths_E), strict=True)
             return torch.cat([self._row(token_ids, position) for token_ids, position in rows])
-        offsets = [0, *torch.tensor(pack.lengths_E).cumsum(0).tolist()]
-        return self._row(
-            pack.token_ids_L,
-            pack.position_L,
-            pack_lengths=pack.lengths_E,
-            pack_offsets=torch.tensor(offsets, dtype=torch.int32, device=pack.token_ids_L.device),
-        )
+        layout = PackLayout.of(pack.lengths_E, pack.token_ids_L.device)
+        return self._row(pack.token_ids_L, pack.position_L, pack_layout=layout)
 
     def _row(self, token_ids_L: torch.Tensor, position_L: torch.Tensor, **pack: Any) -> torch.Tensor:  # noqa: ANN401
         row = {"input_ids": token_ids_L[None], "position_ids": position_L[None]}
@@ -129,10 +123,7 @@ def _load(
 
 
 def packed_policy(model: PreTrainedModel, packs: bool = True) -> PackedPolicy:
-    """A loaded model without dropout, as a policy in training."""
-    for name in _DROPOUTS:
-        if hasattr(model.config, name):
-            setattr(model.config, name, 0.0)
+    """A loaded model as a policy in training, in which it computes as in use: without dropout."""
     return PackedPolicy(model.eval(), packs and not model._is_stateful)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from drift import __version__
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
-from drift.machine import machine, machine_sentence
 from drift.model_directory import ADAPTER, ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
 from drift.shards import Shards
@@ -69,13 +68,15 @@ def train_policy(
         result = directory / "result"
         if result.is_dir():
             logger.info("This training is finished already: its checkpoint in %s is used", result)
+            _clear_states(directory)
         else:
             begin_session(directory, facts, _DESCRIPTION)
             _run(job, examples, directory)
-        checkpoint, log = result / "checkpoint", json.loads((result / "log.json").read_text())
-    provenance = _provenance(job, checkpoint, weighted_turns)
-    hardware, licence = machine_sentence(machine()), license_of(reference.path)
-    card = model_card(provenance, log, training_data(weighted_turns), hardware, licence)
+        checkpoint = result / "checkpoint"
+        log, made_with = (json.loads((result / name).read_text()) for name in ("log.json", "made_with.json"))
+    provenance = _provenance(job, checkpoint, weighted_turns, made_with["training"])
+    licence = license_of(reference.path)
+    card = model_card(provenance, log, training_data(weighted_turns), made_with["machine"], licence)
     return ModelDirectory(checkpoint, provenance, card), log
 
 
@@ -87,7 +88,12 @@ def _run(job: TrainingJob, examples: Sequence[Example], directory: Path) -> None
     from drift.training.processes import Processes
     from drift.training.session import InterruptedTraining, train
 
-    processes = job.training.processes or max(1, torch.cuda.device_count())
+    num_gpus = torch.cuda.device_count()
+    processes = job.training.processes or max(1, num_gpus)
+    if num_gpus and processes > num_gpus:
+        raise UserError(
+            f"training.processes: {processes} need as many GPUs, and there are {num_gpus}: lower it, or say null."
+        )
     try:
         if processes * job.training.hosts == 1:
             train(job, examples, directory, Processes.alone())
@@ -103,15 +109,23 @@ def _run(job: TrainingJob, examples: Sequence[Example], directory: Path) -> None
         torch.cuda.empty_cache()  # evaluation starts an engine on the same GPU; without a GPU this does nothing
 
 
-def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards) -> dict[str, Any]:
-    """What the checkpoint says of itself."""
+def _clear_states(directory: Path) -> None:
+    """Removes what a process has left that was killed between its result and its end."""
+    from drift.training.processes import Processes
+    from drift.training.states import States
+
+    States(directory, Processes.alone()).clear()
+
+
+def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the checkpoint says of itself; `settings` are those it was made with."""
     own: dict[str, Any] = {"adapter": "training.lora"} if (checkpoint / ADAPTER).is_dir() else {}
     return {
         **own,
         "fingerprint": files_fingerprint(ModelDirectory(checkpoint, own).files()),
         "reference_model": job.reference_provenance,
         "weighted_turns": {"path": str(weighted_turns.path), **weighted_turns.provenance},
-        "training": json.loads(job.training.model_dump_json()),
+        "training": settings,
         "prune_below": job.prune_below,
         "seed": job.seed,
         "packages": {"drift": __version__} | {name: version(name) for name in ("torch", "transformers")},

@@ -2,9 +2,12 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,11 @@ class Processes:
         distributed.all_reduce(total)
         return total.tolist()
 
-    def gather(self, value: object) -> list[object]:
+    def gather(self, value: T) -> list[T]:
         """What each process has, in every process."""
         if self.size == 1:
             return [value]
-        values: list[object] = [None] * self.size
+        values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
 

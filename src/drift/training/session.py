@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from drift.errors import UserError
+from drift.machine import machine, machine_sentence
 from drift.progress import progress_bar
 from drift.shards import replace_durably
 from drift.training.decoder_layers import checkpoint_activations, compile_layers
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESULT, CHECKPOINT, LOG = "result", "checkpoint", "log.json"
+RESULT, CHECKPOINT, LOG, MADE_WITH = "result", "checkpoint", "log.json", "made_with.json"
+_MOST_NAMED = 8
 
 
 class InterruptedTraining(Exception):
@@ -92,17 +94,23 @@ def _train(job: TrainingJob, examples: Sequence[Example], directory: Path, proce
                 log.append(asdict(_measured(row, trainer, held_out)))
                 track(log)
                 _show(bar, row)
-                (asked,) = processes.sum([interruption.number])
+                asked = max(processes.gather(interruption.number))
                 if row.step < job.training.steps and (asked or row.step % job.training.checkpoint_every == 0):
                     states.save(row.step, tensors, log)
                 if row.step < job.training.steps and asked:
                     raise InterruptedTraining(
                         f"Interrupted: {row.step} of {job.training.steps} steps are made and kept in {directory}; the "
                         "same command continues.",
-                        interruption.number,
+                        asked,
                     )
         except DivergedError as error:
             raise UserError(_diverged(error, states)) from error
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                "The GPU's memory does not suffice for training: lower training.micro_batch_tokens, set "
+                "training.activation_checkpointing to true, use more GPUs (training.processes), or train adapters "
+                "(training.lora)."
+            ) from error
     _finish(job, trainer, adapter, log, directory)
     states.clear()
 
@@ -181,10 +189,13 @@ def _show(bar: "tqdm[Any]", row: StepLog) -> None:
 
 
 def _diverged(error: DivergedError, states: States) -> str:
+    named = ", ".join(error.problem_ids[:_MOST_NAMED])
+    if len(error.problem_ids) > _MOST_NAMED:
+        named += f" and {len(error.problem_ids) - _MOST_NAMED} more"
     kept = states.paths()
     good = f"the last good state is {kept[-1]}" if kept else "no state was saved before"
     return (
-        f"Training diverged at {error} on the problems {', '.join(error.problem_ids)}: lower training.learning_rate or "
+        f"Training diverged at {error} on the problems {named}: lower training.learning_rate or "
         f"look at these problems; {good}."
     )
 
@@ -207,5 +218,8 @@ def _finish(
         else:
             save_with_adapter(adapter, weights, job, partial / CHECKPOINT)
         (partial / LOG).write_text(json.dumps(list(log)))
+        # A later run that finds the training finished may have other settings of speed, and another machine.
+        settings = json.loads(job.training.model_dump_json(exclude={"mlflow"}))
+        (partial / MADE_WITH).write_text(json.dumps({"training": settings, "machine": machine_sentence(machine())}))
         replace_durably(partial, directory / RESULT)
     trainer.processes.wait()

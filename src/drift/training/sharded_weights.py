@@ -24,7 +24,7 @@ class ShardedWeights:
         """Shards a policy in place.
 
         Args:
-            policy: the same in every process, on the CPU; only shards reach the device.
+            policy: the same in every process, on the CPU; layer by layer it is moved to the device and cut.
             computing_dtype: number format of the passes.
             device: of this process.
         """
@@ -40,9 +40,6 @@ class ShardedWeights:
             assert isinstance(module, FSDPModule)
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
-        for module in policy.modules():
-            for name, buffer in module.named_buffers(recurse=False):
-                setattr(module, name, buffer.to(device))
         self.by_name = {name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad}
 
     def collect_gradients(self) -> None:
@@ -52,9 +49,11 @@ class ShardedWeights:
         """Nothing to do: the next pass gathers what the optimiser has written."""
 
     def full(self, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-        """The final weights on the CPU, rounded once to `dtype`; every process must ask at the same time."""
-        return {
-            name: weight.full_tensor().to("cpu", dtype)
-            for name, weight in self.by_name.items()
-            if isinstance(weight, DTensor)
-        }
+        """The final weights on the CPU of the first process, rounded once to `dtype`; all must ask at the same time."""
+        full: dict[str, torch.Tensor] = {}
+        for name, weight in self.by_name.items():
+            assert isinstance(weight, DTensor)
+            gathered = weight.full_tensor()
+            if torch.distributed.get_rank() == 0:
+                full[name] = gathered.to("cpu", dtype)
+        return full

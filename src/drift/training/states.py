@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch.distributed import checkpoint
+from torch.distributed.checkpoint.api import CheckpointException
 
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
@@ -54,7 +55,7 @@ class States:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
         self.processes.wait()
-        with self._quiet():
+        with self._quiet(), _plain_errors():
             writer = checkpoint.FileSystemWriter(partial)
             checkpoint.save(dict(tensors), storage_writer=writer, no_dist=self.processes.size == 1)
         self.processes.wait()
@@ -82,7 +83,7 @@ class States:
         """
         for path in reversed(self.paths()):
             if self._is_whole(path):
-                with self._quiet():
+                with self._quiet(), _plain_errors():
                     reader = checkpoint.FileSystemReader(path)
                     checkpoint.load(dict(tensors), storage_reader=reader, no_dist=self.processes.size == 1)
                 return _step(path), json.loads((path / _LOG).read_text())
@@ -126,22 +127,40 @@ class States:
     def _path(self, step: int) -> Path:
         return self.directory / f"state-{step:08d}"
 
-    def _digests(self, path: Path) -> dict[str, str]:
-        """Digest of each file of a state but the note; each process reads its share."""
+    def _digests(self, path: Path) -> dict[str, str | None]:
+        """Digest of each file of a state but the note, None where it cannot be read; each process reads its share."""
         files = sorted(file for file in path.iterdir() if file.name != _NOTE)
-        mine = {file.name: files_fingerprint([file]) for file in files[self.processes.rank :: self.processes.size]}
-        digests: dict[str, str] = {}
+        mine = {file.name: _digest(file) for file in files[self.processes.rank :: self.processes.size]}
+        digests: dict[str, str | None] = {}
         for share in self.processes.gather(mine):
-            digests |= share  # type: ignore[operator]
+            digests |= share
         return digests
 
     def _is_whole(self, path: Path) -> bool:
-        """Whether a state is as it was saved."""
+        """Whether a state is as it was saved; all processes come to the same answer."""
         try:
             note = json.loads((path / _NOTE).read_text())
-            return note["step"] == _step(path) and note["digests"] == self._digests(path)
+            as_noted = (note["step"] == _step(path), note["digests"])
         except (ValueError, KeyError, OSError):
-            return False
+            as_noted = (False, {})
+        found = self._digests(path)
+        return all(self.processes.gather(as_noted == (True, found)))
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return files_fingerprint([file])
+    except OSError:
+        return None
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Torch wraps what went wrong in a process, a full disk for instance, in an exception that nothing catches."""
+    try:
+        yield
+    except CheckpointException as error:
+        raise next(iter(error.failures.values()))[0] from error
 
 
 def _step(path: Path) -> int:
