@@ -5,7 +5,8 @@
 
 Contexts of 200 to 1,900 tokens, targets of up to 512, weights as a real rollout gave them (the embedded sums, beta 0.1,
 problems nobody solved left out). Every way of training has a process of its own; rounds are taken in turn and medians
-compared. All compute in bfloat16 with float32 masters and fused AdamW; they differ in what they compute:
+compared. All compute in bfloat16 with float32 masters and fused AdamW; they differ in what they compute, and the last
+is the training loop itself:
 
 - naive: random order, padded micro-batches of 2, float32 logits at all positions, every example
 - without padding: packs, each sequence attending to itself
@@ -13,7 +14,7 @@ compared. All compute in bfloat16 with float32 masters and fused AdamW; they dif
 - ours: and no computation for examples whose weight is below `weighting.prune_below` (0.001)
 
 Peak memory is counted above what the model takes by itself (weights, masters, gradients, moments). Written to
-`benchmarks/training.json`.
+`benchmarks/training.json`, for a shape to `benchmarks/training-SHAPE.json`.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -141,14 +142,17 @@ def targets_nll(policy: PackedPolicy, examples: list[Example], device: torch.dev
 
 def step(way: str, trainer: Trainer, examples: list[Example]) -> None:
     """One optimiser step on the whole batch."""
+    if way == "ours":
+        training = trainer.training.model_copy(update={"batch_size": len(examples)})
+        list(replace(trainer, training=training, prune_below=PRUNE_BELOW).steps(examples, 0))
+        return
     device = trainer.processes.device
     max_tokens = most_tokens(trainer.training.micro_batch_tokens, device)
     if way == "naive":
         shuffled = random.Random(0).sample(examples, len(examples))
         cut, nll_of = [shuffled[start : start + 2] for start in range(0, len(shuffled), 2)], naive_nll
     else:
-        kept = [example for example in examples if way != "ours" or example.weight >= PRUNE_BELOW]
-        cut, nll_of = packs(kept, max_tokens), unpadded_nll if way == "without padding" else targets_nll
+        cut, nll_of = packs(examples, max_tokens), unpadded_nll if way == "without padding" else targets_nll
     for group in cut:
         nll, pack = nll_of(trainer.policy, group, device)
         weighted_nll(nll, pack.example_T, pack.weight_E.float(), pack.num_targets_E, len(examples)).backward()
@@ -261,16 +265,9 @@ def main() -> None:
         batch = Path(directory) / "batch.json"
         weights = rollout_weights(reference, Path(directory) / "rollout")
         batch.write_text(json.dumps({"weights": weights, "count": options.examples}))
-        shape = ["--shape", options.shape] if options.shape else []
-        common = [
-            "--model",
-            str(reference.path),
-            "--batch",
-            str(batch),
-            "--max-tokens",
-            str(options.max_tokens),
-            *shape,
-        ]
+        chosen = {"--shape": options.shape, "--max-tokens": options.max_tokens}
+        settings = [word for name, value in chosen.items() if value is not None for word in (name, str(value))]
+        common = ["--model", str(reference.path), "--batch", str(batch), *settings]
         rounds: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
         peaks = []
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -278,7 +275,7 @@ def main() -> None:
             peaks.append(matmul_tflops(device))
             for way in WAYS:
                 command = [sys.executable, __file__, "--way", way, *common]
-                printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
                 rounds[way].append(json.loads(printed.splitlines()[-1]))
                 print(way, {name: value for name, value in rounds[way][-1].items() if name != "size"}, flush=True)
     report(options, rounds, statistics.median(peaks))
@@ -296,10 +293,9 @@ def report(options: argparse.Namespace, rounds: dict[str, list[dict[str, Any]]],
     for way in ways.values():
         way["speed_to_naive"] = round(way["examples_per_second"] / naive["examples_per_second"], 2)
         way["memory_to_naive"] = round(way["peak_gib"] / naive["peak_gib"], 2)
+    shape = f" --shape {options.shape}" if options.shape else ""
     result = {
-        "command": " ".join(
-            ["python", "benchmarks/training.py", *(["--shape", options.shape] if options.shape else [])]
-        ),
+        "command": f"python benchmarks/training.py{shape} --examples {options.examples} --rounds {options.rounds}",
         "examples": options.examples,
         "rounds": options.rounds,
         "max_tokens": options.max_tokens,
@@ -309,7 +305,8 @@ def report(options: argparse.Namespace, rounds: dict[str, list[dict[str, Any]]],
         "share_of_matmul_peak": round(ways["ours"]["model_tflops_per_second"] / peak, 2),
     }
     print(json.dumps(result, indent=2))
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    target = RESULT.with_stem(f"{RESULT.stem}-{options.shape}") if options.shape else RESULT
+    target.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
