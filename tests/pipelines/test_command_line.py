@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
@@ -32,6 +35,19 @@ def test_a_wrong_parameter_is_one_sentence(kedro):
     assert "rollout.n: input should be greater than or equal to 1, not 0" in sentence(
         kedro("run", "--params=rollout.n=0")
     )
+
+
+def test_a_store_of_mlflow_that_cannot_be_used_is_refused_before_anything_runs(kedro):
+    result = kedro("run", "--env=mlflow", "--params=training.mlflow.tracking_uri=file:mlruns")
+    assert "training.mlflow: runs cannot be kept at file:mlruns" in sentence(result)
+    assert "Running node" not in result.stdout
+
+
+def test_mlflow_keeps_runs_in_the_project_wherever_the_command_is_given(project_path):
+    command = [sys.executable, "-m", "kedro", "run", "--env=mlflow", "--pipelines=training"]
+    result = subprocess.run(command, cwd=project_path / "conf", capture_output=True, text=True, check=False)
+    assert "There is no complete `weighted_turns` to load" in result.stderr
+    assert [path.relative_to(project_path) for path in project_path.rglob("*mlflow*.db")] == [Path("data/mlflow.db")]
 
 
 @pytest.mark.parametrize("option", ["--pipelines=training", "--pipeline=training"])
