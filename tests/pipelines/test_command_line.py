@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
@@ -93,6 +94,19 @@ def test_the_projects_own_command_is_recorded_as_the_kedro_run_it_is(project_pat
     subprocess.run(command, cwd=project_path, capture_output=True, check=False)
     (record,) = (json.loads(path.read_text()) for path in runs.iterdir())
     assert record["command"] == "kedro run --params=model.path=/nowhere"
+
+
+def test_a_store_of_mlflow_that_cannot_be_used_is_refused_before_anything_runs(kedro):
+    result = kedro("run", "--env=mlflow", "--params=training.mlflow.tracking_uri=file:mlruns")
+    assert "training.mlflow: runs cannot be kept at file:mlruns" in sentence(result)
+    assert "Running node" not in result.stdout
+
+
+def test_mlflow_keeps_runs_in_the_project_wherever_the_command_is_given(project_path):
+    command = [sys.executable, "-m", "kedro", "run", "--env=mlflow", "--pipelines=training"]
+    result = subprocess.run(command, cwd=project_path / "conf", capture_output=True, text=True, check=False)
+    assert "There is no complete `weighted_turns` to load" in result.stderr
+    assert [path.relative_to(project_path) for path in project_path.rglob("*mlflow*.db")] == [Path("data/mlflow.db")]
 
 
 @pytest.mark.parametrize("option", ["--pipelines=training", "--pipeline=training"])
