@@ -35,6 +35,7 @@ def outcomes(solved_turn_P: np.ndarray, seed: int = 0) -> Outcomes:
         generator.integers(0, num_continued_P + 1),
         generator.integers(1, 50, len(solved_turn_P)) * num_turns_P,
         generator.integers(0, num_turns_P + 1),
+        generator.integers(1, 50, len(solved_turn_P)),
     )
 
 

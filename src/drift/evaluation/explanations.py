@@ -25,12 +25,14 @@ EXPLANATIONS = (
     ("cut responses", "Share of the responses that met the token limit."),
     (
         "pass@k",
-        "Control: share of the problems that at least one of k independent attempts solves, without conversation.",
+        "Control: share of the problems that at least one of k independent attempts solves, without conversation; they "
+        "are drawn at rollout.temperature, while conversations are greedy.",
     ),
     (
         "talking instead of retrying",
-        "multi@K minus pass@k of as many attempts, stopped at the first right one, as spend the same tokens: what the "
-        "conversation adds to mere retrying.",
+        "multi@K minus what retrying solves for the same tokens. The retrier begins with the conversation's own first "
+        "turn (greedy), goes on with independent attempts (drawn at rollout.temperature), and stops at the first right "
+        "one. Both share turn 1, so the difference is what the conversation adds to mere retrying.",
     ),
     (
         "guessing",

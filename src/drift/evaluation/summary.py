@@ -218,7 +218,7 @@ def p_sentences(scores: Mapping[str, Any]) -> list[str]:
 
 
 def control_sentences(scores: Mapping[str, Any]) -> list[str]:
-    """What retrying without the conversation reaches for the same number of tokens, one sentence for each policy."""
+    """What talking gains over retrying after turn 1 for the same number of tokens, one sentence for each policy."""
     sentences = []
     for policy in all_policies(scores):
         gains = {
@@ -236,9 +236,9 @@ def control_text(control: Mapping[str, Any]) -> str:
     """What a conversation gains over as many tokens of independent attempts."""
     equal = control["at_equal_tokens"]
     if equal["attempts"] is None:
-        return f"not known, {control['attempts']} attempts cost less"
+        return f"not known, turn 1 and {control['attempts']} attempts cost less"
     gain = points_text(equal["difference"], equal["ci95"])
-    return f"{gain} points (pass@{equal['attempts']:.1f} {100 * equal['pass_at_k']:.1f} %)"
+    return f"{gain} points (retrying {100 * equal['pass_at_k']:.1f} % with {equal['attempts']:.1f} attempts)"
 
 
 def chance_sentences(scores: Mapping[str, Any]) -> list[str]:
