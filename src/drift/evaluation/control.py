@@ -19,7 +19,15 @@ import polars as pl
 from drift.evaluation.outcomes import Outcomes
 from drift.evaluation.plain import plain
 from drift.evaluation.ratios import mean_over_problems, solved_within
-from drift.evaluation.statistics import Resampling, bootstrap_p_value, interval, percentiles, samples, sums
+from drift.evaluation.statistics import (
+    Resampling,
+    agreement_interval,
+    bootstrap_p_value,
+    interval,
+    percentiles,
+    samples,
+    sums,
+)
 
 _MOST_UNDEFINED = 0.01  # of the bootstrap samples; to leave out more of them would bend the interval
 
@@ -171,13 +179,14 @@ def at_equal_tokens(
     attempts, retried = (float(of_all[0]) for of_all in value)
     is_known = not np.isnan(retried) and np.isnan(retried_B).mean() <= _MOST_UNDEFINED
     difference_B = multi_B - retried_B if is_known else np.full(len(multi_B), np.nan)
+    low, high = percentiles(difference_B[:, None])[0]
     return {
         "response_tokens": float(outcomes.response_tokens_P.mean()),
         "attempts": plain(attempts),
         "pass_at_k": plain(retried),
         "multi_at_k": float(multi),
         "difference": plain(multi - retried),
-        "ci95": plain(percentiles(difference_B[:, None])[0]),
+        "ci95": plain(agreement_interval(low, len(solved_PM)) if low == high else [low, high]),
         "p_value": plain(bootstrap_p_value(difference_B)),
     }
 

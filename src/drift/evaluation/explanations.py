@@ -7,7 +7,9 @@ EXPLANATIONS = (
     ),
     (
         "[a, b]",
-        "95 % interval: problems are drawn again with replacement; exact where all problems agree on 0 or 100 %.",
+        "95 % interval over problems. Where each problem counts once, right or wrong: exact (Clopper-Pearson), and for "
+        "paired differences a score interval (Tango). For everything else, averages over benchmarks included, problems "
+        "are drawn again with replacement.",
     ),
     ("difference", "Policy minus reference on the same problems, so that their common difficulty cancels; in points."),
     (
