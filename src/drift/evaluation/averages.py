@@ -1,7 +1,8 @@
 """Averages over benchmarks, as the paper prints them: of the mathematical ones, the general ones, and all.
 
-Every benchmark counts the same, whatever its size. Benchmarks are resampled independently, so a bootstrap sample of an
-average is the average of one sample of each.
+Every benchmark counts the same, whatever its size. A bootstrap sample of an average is the average of one sample of
+each; benchmarks are drawn independently, but a problem that two of them ask is drawn for both
+(`drift.evaluation.overlaps`).
 
 Shapes: _B bootstrap samples, _K turns.
 """

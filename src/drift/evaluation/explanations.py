@@ -17,7 +17,11 @@ EXPLANATIONS = (
         "How often a difference as large would come about if the two policies were the same: McNemar's exact test for "
         "multi@k, random exchanges of results for everything else. Many are shown: one small p proves little.",
     ),
-    ("average", "Unweighted mean over benchmarks, whatever their sizes; benchmarks are resampled independently."),
+    (
+        "average",
+        "Unweighted mean over benchmarks, whatever their sizes. They are resampled independently, but a problem that two "
+        "of them ask (MATH-500 lies inside MATH) is drawn for both.",
+    ),
     ("correction rate", "Of the problems wrong at turn 1, the share solved at a later turn."),
     ("distinct answers", "Different normalised answers in one conversation, on average; then of failed ones alone."),
     ("repeated answers", "Of all retries, the share whose answer was given before in the same conversation."),

@@ -26,6 +26,7 @@ from drift.evaluation.outcomes import (
     refuse_unusable,
     refuse_unusable_attempts,
 )
+from drift.evaluation.overlaps import shared_resamplings
 from drift.evaluation.plain import plain
 from drift.evaluation.ratios import BY_TURN, METRICS, Ratio
 from drift.evaluation.statistics import (
@@ -72,16 +73,23 @@ def score(
     choices = problem_choices(problems)
     outcomes = outcomes_of(trajectories).join(choices, on="problem_id", how="left", nulls_equal=False)
     refuse_unusable(outcomes, problems, max_turns)
-    measured = {
-        str(name): Measured.of(of_benchmark, str(name), max_turns, bootstrap_samples, seed)
-        for (name,), of_benchmark in outcomes.sort("place").group_by("benchmark", maintain_order=True)
-    }
+    frames = {str(name): frame for (name,), frame in outcomes.sort("place").group_by("benchmark", maintain_order=True)}
+    draws = shared_resamplings(texts_by_benchmark(frames, problems), bootstrap_samples, seed)
+    measured = {name: Measured.of(frame, max_turns, draws[name]) for name, frame in frames.items()}
     tried = attempts_by_benchmark_and_policy(attempts, choices, problems)
     benchmarks = {name: score_benchmark(benchmark, tried.get(name, {})) for name, benchmark in measured.items()}
     return {
         "benchmarks": benchmarks,
         "averages": averages(benchmarks, domain_by_benchmark),
         "averages_with_intervals": averages_with_intervals(measured, domain_by_benchmark),
+    }
+
+
+def texts_by_benchmark(frames: Mapping[str, pl.DataFrame], problems: pa.Table) -> dict[str, list[str]]:
+    """What each benchmark asks, in the order of the problems' ids."""
+    text = dict(zip(problems["problem_id"].to_pylist(), problems["problem"].to_pylist(), strict=True))
+    return {
+        name: [text[problem_id] for problem_id in frame["problem_id"].unique().sort()] for name, frame in frames.items()
     }
 
 

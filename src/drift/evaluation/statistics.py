@@ -34,7 +34,8 @@ class Resampling:
     """The draws behind all intervals and p-values of one benchmark.
 
     Attributes:
-        drawn_BP: how often each problem is drawn in each bootstrap sample; a row sums to P.
+        drawn_BP: how often each problem is drawn in each bootstrap sample; a row sums to P, or about P where other
+            benchmarks share the draws.
         swapped_BP: whether two policies exchange their results on a problem, in each permutation.
     """
 
@@ -49,7 +50,7 @@ class Resampling:
             num_problems: P, at least 1.
             num_samples: B, at least 1.
             seed: of the run.
-            name: of the benchmark; benchmarks are drawn independently, so that the interval of their mean is right.
+            name: of the benchmark; benchmarks of different names are drawn independently.
 
         Raises:
             ValueError: when there is no problem or no sample.
@@ -63,6 +64,10 @@ class Resampling:
         for drawn_P in drawn_BP:
             drawn_P[:] = np.bincount(generator.integers(num_problems, size=num_problems), minlength=num_problems)
         return cls(drawn_BP, generator.integers(0, 2, size=(num_samples, num_problems), dtype=np.uint8))
+
+    def of_problems(self, index_P: np.ndarray) -> "Resampling":
+        """The draws of some of the problems."""
+        return Resampling(self.drawn_BP[:, index_P], self.swapped_BP[:, index_P])
 
 
 def sums(weight_BP: np.ndarray, value_PX: np.ndarray) -> np.ndarray:
