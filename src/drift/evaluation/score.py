@@ -6,7 +6,7 @@ number rests on part of a benchmark. What is not defined is null, never NaN.
 Shapes: _P problems, _K turns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,7 @@ from drift.evaluation.averages import averages, averages_with_intervals
 from drift.evaluation.chance import chance_with_repetition, chance_without_repetition
 from drift.evaluation.control import score_control
 from drift.evaluation.measured import Measured
+from drift.evaluation.metrics import correction_rate, multi_at_k
 from drift.evaluation.outcomes import (
     REFERENCE,
     TRAINED,
@@ -38,6 +39,10 @@ from drift.evaluation.statistics import (
 )
 from drift.protocol.trajectory import VERDICTS
 
+FORMULAS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = MappingProxyType(
+    {"multi_at_k": multi_at_k, "correction_rate": correction_rate}
+)
+"""The metrics that the paper has a formula for; the others are the values of their ratios."""
 NO_DOMAINS: Mapping[str, str | None] = MappingProxyType({})
 
 
@@ -126,7 +131,9 @@ def score_policy(measured: Measured, policy: str, attempts: pl.DataFrame | None)
     outcomes, entry = measured.outcomes[policy], {}
     for name, ratio_of in METRICS.items():
         ratio = ratio_of(outcomes)
-        entry[name] = by_turn_or_one(name, ratio.value())
+        is_formula = name in FORMULAS
+        value_X = FORMULAS[name](outcomes.solved_turn_P, outcomes.max_turns) if is_formula else ratio.value()
+        entry[name] = by_turn_or_one(name, value_X)
         entry[interval_key(name)] = by_turn_or_one(name, interval(ratio, measured.resampling))
     entry["verdicts"] = {verdict: int(measured.frames[policy][verdict].sum()) for verdict in VERDICTS}
     entry["control"] = None if attempts is None else score_control(attempts, outcomes, measured.resampling)
