@@ -19,8 +19,8 @@ EXPLANATIONS = (
     ),
     (
         "average",
-        "Unweighted mean over benchmarks, whatever their sizes. They are resampled independently, but a problem that two "
-        "of them ask (MATH-500 lies inside MATH) is drawn for both.",
+        "Unweighted mean over benchmarks, whatever their sizes. They are resampled independently, but a problem that "
+        "two of them ask (MATH-500 lies inside MATH) is drawn for both.",
     ),
     ("correction rate", "Of the problems wrong at turn 1, the share solved at a later turn."),
     ("distinct answers", "Different normalised answers in one conversation, on average; then of failed ones alone."),
