@@ -141,6 +141,16 @@ def test_the_control_is_drawn_as_far_as_the_turns_go_in_the_colour_of_its_policy
     assert line.line.color == named(figure, "reference")[0].line.color
 
 
+@pytest.mark.parametrize("draw", [multi_at_k_chart, correction_rate_chart, answers_chart])
+def test_no_two_of_thirty_policies_are_drawn_alike(draw):
+    names = ["reference", *(f"checkpoint {index}" for index in range(29))]
+    figure = draw(scores_of("arithmetic", **dict.fromkeys(names, BEFORE)))
+    drawn = {
+        (line.marker.color or line.line.color, line.marker.symbol) for name in names for line in named(figure, name)
+    }
+    assert len(drawn) == 30
+
+
 def test_repeated_answers_are_drawn_for_every_policy_and_benchmark_that_has_them():
     never_wrong = policy([1.0], [1.0], None, repeated=None)
     scores = scores_of("math", "gpqa", reference=BEFORE, trained=AFTER)

@@ -60,7 +60,7 @@ def make_problems() -> Callable[[Mapping[str, int], Mapping[str, int]], pa.Table
         rows = [
             {
                 "problem_id": f"{benchmark}-{index}",
-                "problem": "?",
+                "problem": f"{benchmark}, question {index}?",
                 "answer": "A",
                 "verifier": "choice" if benchmark in num_choices else "math",
                 "source": benchmark,

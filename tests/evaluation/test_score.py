@@ -217,6 +217,25 @@ def test_independent_attempts_are_the_control_of_the_policy_that_made_them(make_
     assert control["at_equal_tokens"]["multi_at_k"] == 1.0
 
 
+def types_in(value):
+    """Every value in nested lists and mappings by its exact type."""
+    if type(value) is dict:
+        return {name: types_in(part) for name, part in value.items()}
+    return [types_in(part) for part in value] if type(value) is list else type(value)
+
+
+def test_scores_hold_nothing_but_plain_python(make_trajectories, make_problems):
+    """numpy's float64 is a float to json.dumps and to ==, but no plain one."""
+    turns = {"math-500": {"reference": [1, 2], "trained": [1, 1]}, "gpqa": {"reference": [0, 0], "trained": [0, 3]}}
+    attempts = pa.concat_tables(attempts_of(make_trajectories, name, [[True] + [False] * 7] * 2) for name in turns)
+    scores = scored(make_trajectories(turns), make_problems(dict.fromkeys(turns, 2), {"gpqa": 4}), attempts=attempts)
+    equal = scores["benchmarks"]["math-500"]["reference"]["control"]["at_equal_tokens"]
+    assert equal["difference"] is not None
+    again = json.loads(json.dumps(scores, allow_nan=False))
+    assert again == scores
+    assert types_in(again) == types_in(scores)
+
+
 def test_an_empty_table_of_attempts_is_no_control(make_trajectories, make_problems):
     trajectories, problems = make_trajectories({"file": {"reference": [1, 2]}}), make_problems({"file": 2}, {})
     none = EVAL_TRAJECTORY_SCHEMA.empty_table()

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift.evaluation import statistics
+from drift.evaluation.counted import Z
 from drift.evaluation.outcomes import Outcomes
 from drift.evaluation.ratios import METRICS, Ratio, corrected, mean_over_problems, solved_at, solved_within
 from drift.evaluation.statistics import Resampling, difference_interval, interval, mcnemar_p_value
@@ -35,6 +36,7 @@ def outcomes(solved_turn_P: np.ndarray, seed: int = 0) -> Outcomes:
         generator.integers(0, num_continued_P + 1),
         generator.integers(1, 50, len(solved_turn_P)) * num_turns_P,
         generator.integers(0, num_turns_P + 1),
+        generator.integers(1, 50, len(solved_turn_P)),
     )
 
 
@@ -93,9 +95,14 @@ def test_correction_rates_of_few_mistakes_are_as_unsure_as_those_few():
     assert rate_interval.tolist() == pytest.approx([0.025 ** (1 / 3), 1.0])
 
 
-def test_an_exact_interval_is_for_none_or_all():
-    with pytest.raises(ValueError, match="3 of 5 are right"):
-        statistics.clopper_pearson(3, 5)
+def test_a_share_of_few_clustered_responses_is_no_surer_of_its_end_than_none_of_them():
+    """One response cut on one of 128 problems: the bootstrap alone would end below where it ends for none."""
+    num_cut_P1, num_turns_P1 = np.zeros((128, 1), dtype=int), np.full((128, 1), 3)
+    (none,) = interval(Ratio(num_cut_P1, num_turns_P1), Resampling.of(128))
+    num_cut_P1[0] = 1
+    (one,) = interval(Ratio(num_cut_P1, num_turns_P1), Resampling.of(128))
+    assert none.tolist() == pytest.approx([0, 1 - 0.025 ** (1 / 128)])
+    assert one[0] == 0 and one[1] >= none[1]
 
 
 @settings(max_examples=30, deadline=None)
@@ -103,7 +110,7 @@ def test_an_exact_interval_is_for_none_or_all():
 def test_the_difference_of_identical_policies_is_zero_but_not_certainly_so(solved_turn_P):
     ratio = multi_at_k(solved_turn_P)
     ends_K2 = difference_interval(ratio, ratio, resampling(solved_turn_P))
-    bound = 1 - 0.025 ** (1 / len(solved_turn_P))
+    bound = Z**2 / (len(solved_turn_P) + Z**2)
     np.testing.assert_allclose(ends_K2, [[-bound, bound]] * MAX_TURNS)
 
 

@@ -46,6 +46,16 @@ def test_the_table_of_two_policies_fits_into_80_columns_unfolded(make_scores):
     assert sum(line.startswith("multi@") and line.count("[") == 3 and line.count("]") == 3 for line in lines) == 5
 
 
+def test_p_values_are_said_to_be_uncorrected_wherever_they_are_printed(make_scores):
+    one, several = (
+        make_scores({"arithmetic": TURNS}, {}),
+        make_scores({"arithmetic": TURNS, "gpqa": TURNS}, {"gpqa": 4}),
+    )
+    for text in (printed(one), printed(one, 120), printed(several), summary_markdown(one)):
+        assert "uncorrected" in text
+    assert "uncorrected" not in printed(make_scores({"arithmetic": {"reference": TURNS["reference"]}}, {}))
+
+
 def test_what_is_not_defined_is_a_dash(make_scores):
     text = summary_markdown(make_scores({"easy": {"reference": [1, 1], "trained": [1, 1]}}, {}))
     assert "| correction rate | - | - | - | - |" in text

@@ -1,7 +1,8 @@
 """Averages over benchmarks, as the paper prints them: of the mathematical ones, the general ones, and all.
 
-Every benchmark counts the same, whatever its size. Benchmarks are resampled independently, so a bootstrap sample of an
-average is the average of one sample of each.
+Every benchmark counts the same, whatever its size. A bootstrap sample of an average is the average of one sample of
+each; benchmarks are drawn independently, but a problem that two of them ask is drawn for both
+(`drift.evaluation.overlaps`).
 
 Shapes: _B bootstrap samples, _K turns.
 """
@@ -82,10 +83,10 @@ def mean_of_policy(benchmarks: Sequence[Measured], policy: str) -> dict[str, Any
     ratios = [solved_within(benchmark.outcomes[policy]) for benchmark in benchmarks]
     pairs = list(zip(ratios, benchmarks, strict=True))
     sample_BK = np.mean([samples(ratio, benchmark.resampling) for ratio, benchmark in pairs], axis=0)
-    exact = np.mean([interval(ratio, benchmark.resampling) for ratio, benchmark in pairs], axis=0)
+    ends_K2s = [interval(ratio, benchmark.resampling) for ratio, benchmark in pairs]
     return {
         "multi_at_k": plain(np.mean([ratio.value() for ratio in ratios], axis=0)),
-        "ci95": plain(where_points(percentiles(sample_BK), exact)),
+        "ci95": plain(average_interval(sample_BK, ends_K2s)),
     }
 
 
@@ -97,16 +98,25 @@ def mean_difference(benchmarks: Sequence[Measured], policy: str) -> dict[str, An
     ]
     difference_K = np.mean([after.value() - before.value() for before, after, _ in triples], axis=0)
     sample_BK = np.mean([samples(after, draws) - samples(before, draws) for before, after, draws in triples], axis=0)
-    exact = np.mean([difference_interval(*triple) for triple in triples], axis=0)
+    ends_K2s = [difference_interval(*triple) for triple in triples]
     permuted_BK = np.mean([permuted_differences(*triple) for triple in triples], axis=0)
     return {
         "multi_at_k": plain(difference_K),
-        "ci95": plain(where_points(percentiles(sample_BK), exact)),
+        "ci95": plain(average_interval(sample_BK, ends_K2s)),
         "p_value": plain(permutation_p_value(difference_K, permuted_BK)),
     }
 
 
-def where_points(bootstrap_K2: np.ndarray, exact_K2: np.ndarray) -> np.ndarray:
-    """The bootstrap's interval, or the mean of the benchmarks' exact ones where all resamples are the same."""
+def average_interval(sample_BK: np.ndarray, ends_K2s: Sequence[np.ndarray]) -> np.ndarray:
+    """The bootstrap's interval of a mean over benchmarks; the benchmark's own where there is but one.
+
+    Where all resamples are the same (every benchmark at 0 or 100 %), the mean of the benchmarks' own ends: that wide
+    the interval is even if all of them err to the same side.
+
+    Args:
+        sample_BK: the mean in each bootstrap sample.
+        ends_K2s: the interval of each benchmark.
+    """
+    bootstrap_K2, own_K2 = percentiles(sample_BK), np.mean(ends_K2s, axis=0)
     is_point_K1 = bootstrap_K2[:, :1] == bootstrap_K2[:, 1:]
-    return np.where(is_point_K1, exact_K2, bootstrap_K2)
+    return np.where(is_point_K1 | (len(ends_K2s) == 1), own_K2, bootstrap_K2)

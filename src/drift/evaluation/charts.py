@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 POLICY_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE)
-POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
+POLICY_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
+"""One fewer than the colours, so that the seventh policy has the first one's colour and another marker."""
 GUESSERS = {"with_repetition": ("guessing", "dot"), "without_repetition": ("guessing, no repeats", "dash")}
 MAX_COLUMNS = 3
 MAX_TITLE = 36  # characters above a panel

@@ -1,10 +1,14 @@
 """The control: is it correction, or just another try? The same policy asked again and again, without the conversation.
 
-Independent attempts at the same problem give pass@k, the share of problems solved by at least one of k. To be compared
-with multi@K it needs a price: attempts are made until one is right, as a conversation ends when it is right, and their
-number is chosen so that both spend equally many response tokens.
+Independent attempts at the same problem, drawn at `rollout.temperature`, give pass@k, the share of problems solved by
+at least one of k. Conversations are greedy, and greedy decoding may be better or worse at one try than sampling. Lest
+the conversation be credited with that, it is compared with a retrier that begins as it does: its first attempt is the
+conversation's own greedy first turn, and only the retries are drawn. Whoever never corrects itself gains nothing on it.
+The comparison has a price: the retrier stops when it is right, as a conversation does, and the number of its attempts
+is chosen so that both spend equally many response tokens.
 
-Shapes: _P problems, _N attempts (index k-1 is k attempts), _B bootstrap samples.
+Shapes: _P problems, _N drawn attempts (index k-1 is k attempts), _M = N + 1 attempts of the retrier, _B bootstrap
+samples.
 """
 
 from typing import Any
@@ -15,7 +19,15 @@ import polars as pl
 from drift.evaluation.outcomes import Outcomes
 from drift.evaluation.plain import plain
 from drift.evaluation.ratios import mean_over_problems, solved_within
-from drift.evaluation.statistics import Resampling, bootstrap_p_value, interval, percentiles, samples, sums
+from drift.evaluation.statistics import (
+    Resampling,
+    agreement_interval,
+    bootstrap_p_value,
+    interval,
+    percentiles,
+    samples,
+    sums,
+)
 
 _MOST_UNDEFINED = 0.01  # of the bootstrap samples; to leave out more of them would bend the interval
 
@@ -81,7 +93,7 @@ def retry_tokens(
 
 
 def score_control(attempts: pl.DataFrame, outcomes: Outcomes, resampling: Resampling) -> dict[str, Any]:
-    """pass@k of one policy on one benchmark, beside its conversations.
+    """pass@k of one policy's drawn attempts on one benchmark, and its conversations beside the retrier.
 
     Args:
         attempts: rows of `outcomes_of`, equally many of each problem.
@@ -89,8 +101,8 @@ def score_control(attempts: pl.DataFrame, outcomes: Outcomes, resampling: Resamp
         resampling: the benchmark's draws.
 
     Returns:
-        `attempts` (n), `pass_at_k` and `ci95` (k = 1…n), `response_tokens_at_k` (mean of trying until right, at most k
-        times), `at_equal_tokens`.
+        Of drawn attempts alone `attempts` (n), `pass_at_k` and `ci95` (k = 1…n), `response_tokens_at_k` (mean of trying
+        until right, at most k times); `at_equal_tokens`, where the first attempt is the conversation's.
     """
     right = pl.col("solved_turn") == 1
     of_problem = (
@@ -114,38 +126,67 @@ def score_control(attempts: pl.DataFrame, outcomes: Outcomes, resampling: Resamp
         "pass_at_k": plain(pass_PN.mean(axis=0)),
         "ci95": plain(interval(mean_over_problems(pass_PN), resampling)),
         "response_tokens_at_k": plain(tokens_PN.mean(axis=0)),
-        "at_equal_tokens": at_equal_tokens(pass_PN, tokens_PN, outcomes, resampling),
+        "at_equal_tokens": at_equal_tokens(*after_first_turn(pass_PN, tokens_PN, outcomes), outcomes, resampling),
     }
 
 
-def at_equal_tokens(
-    pass_PN: np.ndarray, tokens_PN: np.ndarray, outcomes: Outcomes, resampling: Resampling
-) -> dict[str, Any]:
-    """multi@K beside pass@k' for the k' at which trying until right spends as many response tokens as talking.
+def after_first_turn(pass_PN: np.ndarray, tokens_PN: np.ndarray, outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray]:
+    """The retrier: the conversation's first turn, then drawn attempts where that was wrong.
+
+        solved@1 = [first turn right],    solved@k = [first turn right] + [first turn wrong] * pass@(k-1)
+
+    Its tokens likewise. The first turn is given and the rest is unbiased, so the whole is.
+
+    Args:
+        pass_PN: pass@k of the drawn attempts at each problem.
+        tokens_PN: what they spend.
+        outcomes: the conversations about the same problems.
 
     Returns:
-        `response_tokens` (a problem), `attempts` (k', between two whole numbers where the budget is), `pass_at_k` (of
-        k' attempts), `multi_at_k`, `difference` (multi@K minus pass@k') with `ci95` and `p_value`. All but the first
-        and `multi_at_k` are None where n attempts spend less than the conversations did; interval and p-value also
-        where they would in more than a few bootstrap samples.
+        The probability that at most k = 1…N+1 attempts solve a problem, and their tokens, shape (P, M) each.
     """
+    right_P1, first_P1 = outcomes.solved_turn_P[:, None] == 1, outcomes.first_response_tokens_P[:, None]
+    solved_PN = np.where(right_P1, 1, pass_PN)
+    spent_PN = first_P1 + np.where(right_P1, 0, tokens_PN)
+    return np.concatenate([right_P1, solved_PN], axis=1), np.concatenate([first_P1, spent_PN], axis=1)
+
+
+def at_equal_tokens(
+    solved_PM: np.ndarray, tokens_PM: np.ndarray, outcomes: Outcomes, resampling: Resampling
+) -> dict[str, Any]:
+    """multi@K beside the retrier with k' attempts, at which trying until right spends as many tokens as talking.
+
+    Args:
+        solved_PM: from `after_first_turn`.
+        tokens_PM: from `after_first_turn`.
+        outcomes: the conversations.
+        resampling: the benchmark's draws.
+
+    Returns:
+        `response_tokens` (a problem), `attempts` (k', the first turn counted; between two whole numbers where the
+        budget is), `pass_at_k` (share that these solve), `multi_at_k`, `difference` (multi@K minus that share) with
+        `ci95` and `p_value`. All but the first and `multi_at_k` are None where all attempts together spend less than
+        the conversations did; interval and p-value also where they would in more than a few bootstrap samples.
+    """
+    solved, drawn_BP = solved_within(outcomes), resampling.drawn_BP
     value = equal_tokens(
-        outcomes.response_tokens_P.mean(keepdims=True), tokens_PN.mean(axis=0)[None], pass_PN.mean(axis=0)[None]
+        outcomes.response_tokens_P.mean(keepdims=True), tokens_PM.mean(axis=0)[None], solved_PM.mean(axis=0)[None]
     )
-    drawn_BP, num_problems = resampling.drawn_BP, len(pass_PN)
-    tokens_B = sums(drawn_BP, outcomes.response_tokens_P[:, None])[:, 0] / num_problems
-    _, pass_B = equal_tokens(tokens_B, sums(drawn_BP, tokens_PN) / num_problems, sums(drawn_BP, pass_PN) / num_problems)
-    multi, multi_B = solved_within(outcomes).value()[-1], samples(solved_within(outcomes), resampling)[:, -1]
-    attempts, pass_share = (float(of_all[0]) for of_all in value)
-    is_known = not np.isnan(pass_share) and np.isnan(pass_B).mean() <= _MOST_UNDEFINED
-    difference_B = multi_B - pass_B if is_known else np.full(len(multi_B), np.nan)
+    weight_B1 = drawn_BP.sum(axis=1, keepdims=True)
+    tokens_B = (sums(drawn_BP, outcomes.response_tokens_P[:, None]) / weight_B1)[:, 0]
+    _, retried_B = equal_tokens(tokens_B, sums(drawn_BP, tokens_PM) / weight_B1, sums(drawn_BP, solved_PM) / weight_B1)
+    multi, multi_B = solved.value()[-1], samples(solved, resampling)[:, -1]
+    attempts, retried = (float(of_all[0]) for of_all in value)
+    is_known = not np.isnan(retried) and np.isnan(retried_B).mean() <= _MOST_UNDEFINED
+    difference_B = multi_B - retried_B if is_known else np.full(len(multi_B), np.nan)
+    low, high = percentiles(difference_B[:, None])[0]
     return {
         "response_tokens": float(outcomes.response_tokens_P.mean()),
         "attempts": plain(attempts),
-        "pass_at_k": plain(pass_share),
+        "pass_at_k": plain(retried),
         "multi_at_k": float(multi),
-        "difference": plain(multi - pass_share),
-        "ci95": plain(percentiles(difference_B[:, None])[0]),
+        "difference": plain(multi - retried),
+        "ci95": plain(agreement_interval(low, len(solved_PM)) if low == high else [low, high]),
         "p_value": plain(bootstrap_p_value(difference_B)),
     }
 

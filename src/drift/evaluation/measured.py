@@ -30,21 +30,20 @@ class Measured:
     resampling: Resampling
 
     @classmethod
-    def of(cls, outcomes: pl.DataFrame, name: str, max_turns: int, num_samples: int, seed: int) -> "Measured":
+    def of(cls, outcomes: pl.DataFrame, max_turns: int, resampling: Resampling) -> "Measured":
         """From all rows of one benchmark, each policy's one per problem."""
         by_policy = {str(policy): frame for (policy,), frame in outcomes.group_by("policy", maintain_order=True)}
         frames = {
             policy: by_policy[policy]
             for policy in sorted(by_policy, key=lambda policy: (policy != REFERENCE, policy != TRAINED))
         }
-        num_problems = outcomes["problem_id"].n_unique()
         return cls(
             max_turns,
-            num_problems,
+            outcomes["problem_id"].n_unique(),
             frames,
             {policy: Outcomes.of(frame, max_turns) for policy, frame in frames.items()},
             next(iter(frames.values()))["num_choices"].fill_null(0).to_numpy(),
-            Resampling.of(num_problems, num_samples, seed, name),
+            resampling,
         )
 
     @property

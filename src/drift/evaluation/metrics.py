@@ -1,7 +1,8 @@
 """The paper's two metrics of one policy on one benchmark, from the turns at which its problems were solved.
 
-These are the formulas by themselves, for any program; `drift.evaluation.ratios` has them and all others in the form
-that is resampled, and is tested to agree.
+These are the formulas by themselves: the scores' multi@k and correction rates are their results. For intervals and
+differences `drift.evaluation.ratios` has them in the form that is resampled, as all other metrics, and is tested to
+agree.
 
 Shapes: _P problems, _K turns (index t-1 is turn t).
 `solved_turn_P` is the turn 1…K at which each problem was solved, 0 for never.

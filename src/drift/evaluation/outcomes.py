@@ -43,6 +43,7 @@ class Outcomes:
         num_lost_P: those of them whose next turn has no answer that can be read.
         response_tokens_P: tokens of all responses.
         num_cut_P: responses cut at the token limit.
+        first_response_tokens_P: tokens of the response at turn 1.
     """
 
     max_turns: int
@@ -54,6 +55,7 @@ class Outcomes:
     num_lost_P: np.ndarray
     response_tokens_P: np.ndarray
     num_cut_P: np.ndarray
+    first_response_tokens_P: np.ndarray
 
     @classmethod
     def of(cls, frame: pl.DataFrame, max_turns: int) -> "Outcomes":
@@ -66,6 +68,7 @@ class Outcomes:
 def outcomes_of(trajectories: pa.Table) -> pl.DataFrame:
     """One row of numbers for each trajectory; see `Outcomes`."""
     answer, verdict = pl.element().struct.field("answer"), pl.element().struct.field("verdict")
+    tokens = pl.element().struct.field("end") - pl.element().struct.field("start")
     turns, answered = pl.col("turns").list, pl.col("num_answered")
     columns = ["policy", "benchmark", "problem_id", "trajectory_id", "turns", "success", "num_turns"]
     frame = pl.DataFrame(trajectories.select(columns)).with_columns(
@@ -80,8 +83,9 @@ def outcomes_of(trajectories: pa.Table) -> pl.DataFrame:
         "num_repeated": answered - pl.col("distinct_answers"),
         "num_continued": turns.agg(answer.shift(1).is_not_null().sum()),
         "num_lost": turns.agg((answer.shift(1).is_not_null() & (verdict == "unparsable")).sum()),
-        "response_tokens": turns.agg((pl.element().struct.field("end") - pl.element().struct.field("start")).sum()),
+        "response_tokens": turns.agg(tokens.sum()),
         "num_cut": turns.agg((~pl.element().struct.field("stopped")).sum()),
+        "first_response_tokens": turns.agg(tokens.first()),
         **{name: turns.agg((verdict == name).sum()) for name in VERDICTS},
     }
     return frame.select(

@@ -131,7 +131,7 @@ def control_cells(scores: Mapping[str, Any]) -> list[list[str]]:
                         name,
                         policy,
                         f"{equal['response_tokens']:,.0f}",
-                        attempts or f"more than {control['attempts']}",
+                        attempts or f"more than {control['attempts'] + 1}",
                         f"{100 * equal['multi_at_k']:.1f} %",
                         passed or UNDEFINED,
                         points_text(equal["difference"], equal["ci95"]),

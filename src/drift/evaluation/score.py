@@ -6,7 +6,7 @@ number rests on part of a benchmark. What is not defined is null, never NaN.
 Shapes: _P problems, _K turns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,7 @@ from drift.evaluation.averages import averages, averages_with_intervals
 from drift.evaluation.chance import chance_with_repetition, chance_without_repetition
 from drift.evaluation.control import score_control
 from drift.evaluation.measured import Measured
+from drift.evaluation.metrics import correction_rate, multi_at_k
 from drift.evaluation.outcomes import (
     REFERENCE,
     TRAINED,
@@ -26,6 +27,7 @@ from drift.evaluation.outcomes import (
     refuse_unusable,
     refuse_unusable_attempts,
 )
+from drift.evaluation.overlaps import shared_resamplings
 from drift.evaluation.plain import plain
 from drift.evaluation.ratios import BY_TURN, METRICS, Ratio
 from drift.evaluation.statistics import (
@@ -37,6 +39,10 @@ from drift.evaluation.statistics import (
 )
 from drift.protocol.trajectory import VERDICTS
 
+FORMULAS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = MappingProxyType(
+    {"multi_at_k": multi_at_k, "correction_rate": correction_rate}
+)
+"""The metrics that the paper has a formula for; the others are the values of their ratios."""
 NO_DOMAINS: Mapping[str, str | None] = MappingProxyType({})
 
 
@@ -72,16 +78,23 @@ def score(
     choices = problem_choices(problems)
     outcomes = outcomes_of(trajectories).join(choices, on="problem_id", how="left", nulls_equal=False)
     refuse_unusable(outcomes, problems, max_turns)
-    measured = {
-        str(name): Measured.of(of_benchmark, str(name), max_turns, bootstrap_samples, seed)
-        for (name,), of_benchmark in outcomes.sort("place").group_by("benchmark", maintain_order=True)
-    }
+    frames = {str(name): frame for (name,), frame in outcomes.sort("place").group_by("benchmark", maintain_order=True)}
+    draws = shared_resamplings(texts_by_benchmark(frames, problems), bootstrap_samples, seed)
+    measured = {name: Measured.of(frame, max_turns, draws[name]) for name, frame in frames.items()}
     tried = attempts_by_benchmark_and_policy(attempts, choices, problems)
     benchmarks = {name: score_benchmark(benchmark, tried.get(name, {})) for name, benchmark in measured.items()}
     return {
         "benchmarks": benchmarks,
         "averages": averages(benchmarks, domain_by_benchmark),
         "averages_with_intervals": averages_with_intervals(measured, domain_by_benchmark),
+    }
+
+
+def texts_by_benchmark(frames: Mapping[str, pl.DataFrame], problems: pa.Table) -> dict[str, list[str]]:
+    """What each benchmark asks, in the order of the problems' ids."""
+    text = dict(zip(problems["problem_id"].to_pylist(), problems["problem"].to_pylist(), strict=True))
+    return {
+        name: [text[problem_id] for problem_id in frame["problem_id"].unique().sort()] for name, frame in frames.items()
     }
 
 
@@ -118,7 +131,9 @@ def score_policy(measured: Measured, policy: str, attempts: pl.DataFrame | None)
     outcomes, entry = measured.outcomes[policy], {}
     for name, ratio_of in METRICS.items():
         ratio = ratio_of(outcomes)
-        entry[name] = by_turn_or_one(name, ratio.value())
+        is_formula = name in FORMULAS
+        value_X = FORMULAS[name](outcomes.solved_turn_P, outcomes.max_turns) if is_formula else ratio.value()
+        entry[name] = by_turn_or_one(name, value_X)
         entry[interval_key(name)] = by_turn_or_one(name, interval(ratio, measured.resampling))
     entry["verdicts"] = {verdict: int(measured.frames[policy][verdict].sum()) for verdict in VERDICTS}
     entry["control"] = None if attempts is None else score_control(attempts, outcomes, measured.resampling)

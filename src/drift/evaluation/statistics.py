@@ -1,9 +1,10 @@
 """How sure the metrics are: 95 % intervals over problems, paired differences, and p-values.
 
-Every metric is a ratio of sums over problems (`drift.evaluation.ratios`), so one function makes all intervals:
-problems are drawn with replacement, the sums are taken again, and the middle 95 % of the ratios are kept (percentile
-bootstrap). The same draws serve all policies, which pairs their differences by problem. Where all problems agree on 0
-or 1 every resample is the same, and an exact (Clopper-Pearson) interval takes the bootstrap's place.
+Every metric is a ratio of sums over problems (`drift.evaluation.ratios`). Where each problem counts once, right or
+wrong, the counts give the interval (`drift.evaluation.counted`): exact for a share, a score interval for the paired
+difference of two. For everything else problems are drawn with replacement, the sums are taken again, and the middle
+95 % of the ratios are kept (percentile bootstrap), a problem with all it holds being drawn as one. The same draws serve
+all policies, which pairs their differences by problem.
 
 p-values are exact where they can be (McNemar's test) and by permutation elsewhere: if two policies are the same, then
 swapping their results on any problem changes nothing.
@@ -18,11 +19,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from drift.evaluation.counted import LEVEL, clopper_pearson, tango
 from drift.evaluation.metrics import share_or_nan
 from drift.evaluation.ratios import Ratio
 
 NUM_SAMPLES = 2000
-LEVEL = 0.95
 PERCENTILES = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
 _NUMBERS_AT_ONCE = 1 << 22  # of a block of draws that is turned into floats: 32 MiB
 _ROUNDING = 1e-9  # two differences that are the same but for the order of their sums
@@ -33,7 +34,8 @@ class Resampling:
     """The draws behind all intervals and p-values of one benchmark.
 
     Attributes:
-        drawn_BP: how often each problem is drawn in each bootstrap sample; a row sums to P.
+        drawn_BP: how often each problem is drawn in each bootstrap sample; a row sums to P, or about P where other
+            benchmarks share the draws.
         swapped_BP: whether two policies exchange their results on a problem, in each permutation.
     """
 
@@ -48,7 +50,7 @@ class Resampling:
             num_problems: P, at least 1.
             num_samples: B, at least 1.
             seed: of the run.
-            name: of the benchmark; benchmarks are drawn independently, so that the interval of their mean is right.
+            name: of the benchmark; benchmarks of different names are drawn independently.
 
         Raises:
             ValueError: when there is no problem or no sample.
@@ -62,6 +64,10 @@ class Resampling:
         for drawn_P in drawn_BP:
             drawn_P[:] = np.bincount(generator.integers(num_problems, size=num_problems), minlength=num_problems)
         return cls(drawn_BP, generator.integers(0, 2, size=(num_samples, num_problems), dtype=np.uint8))
+
+    def of_problems(self, index_P: np.ndarray) -> "Resampling":
+        """The draws of some of the problems."""
+        return Resampling(self.drawn_BP[:, index_P], self.swapped_BP[:, index_P])
 
 
 def sums(weight_BP: np.ndarray, value_PX: np.ndarray) -> np.ndarray:
@@ -84,39 +90,59 @@ def samples(ratio: Ratio, resampling: Resampling) -> np.ndarray:
 
 
 def interval(ratio: Ratio, resampling: Resampling) -> np.ndarray:
-    """95 % interval of a metric.
+    """95 % interval of a metric: exact where each problem counts once, right or wrong, by bootstrap elsewhere.
 
-    Where all problems that count agree on 0 or on 1, it is the exact interval of that many agreeing problems.
+    The far end of a bootstrapped share is never nearer than if none, or all, of what problems hold had counted: that is
+    an exact interval of as many problems.
 
     Returns:
         Lower and upper ends, shape (X, 2); NaN where the metric is not defined.
     """
-    ends_X2 = percentiles(samples(ratio, resampling))
-    for index, value in enumerate(ratio.value()) if ratio.is_share else ():
-        if value in (0, 1):
-            counting = int((ratio.denominator_PX[:, index] > 0).sum())
-            ends_X2[index] = clopper_pearson(int(value) * counting, counting)
+    is_counted_X, num_X = is_counted(ratio), (ratio.denominator_PX > 0).sum(axis=0)
+    ends_X2 = np.full((len(num_X), 2), np.nan) if is_counted_X.all() else percentiles(samples(ratio, resampling))
+    for index in np.flatnonzero(num_X) if ratio.is_share else ():
+        if is_counted_X[index]:
+            ends_X2[index] = clopper_pearson(int(ratio.numerator_PX[:, index].sum()), int(num_X[index]))
+        else:
+            all_end, none_end = clopper_pearson(num_X[index], num_X[index])[0], clopper_pearson(0, num_X[index])[1]
+            ends_X2[index] = min(ends_X2[index, 0], all_end), max(ends_X2[index, 1], none_end)
     return ends_X2
 
 
 def difference_interval(before: Ratio, after: Ratio, resampling: Resampling) -> np.ndarray:
     """95 % interval of `after` minus `before`, paired by problem.
 
-    Where the two agree (or disagree in the same way) on every problem that counts, the share of problems on which they
-    could still differ is bounded by an exact interval.
+    A score interval where every problem counts once for both, right or wrong; by bootstrap elsewhere. Where the two
+    agree (or disagree in the same way) on every problem that counts, resampling would give a point, and the share of
+    problems on which they could still differ is bounded by an exact interval.
 
     Returns:
         Lower and upper ends, shape (X, 2); NaN where either metric is not defined.
     """
-    difference_X = after.value() - before.value()
-    ends_X2 = percentiles(samples(after, resampling) - samples(before, resampling))
+    difference_X, num_problems = after.value() - before.value(), len(before.numerator_PX)
+    is_paired_X = is_counted(before) & is_counted(after)
+    is_paired_X &= (before.denominator_PX == 1).all(axis=0) & (after.denominator_PX == 1).all(axis=0)
+    if is_paired_X.all():
+        ends_X2 = np.full((len(difference_X), 2), np.nan)
+    else:
+        ends_X2 = percentiles(samples(after, resampling) - samples(before, resampling))
     ends_X2[np.isnan(difference_X)] = np.nan
+    for index in np.flatnonzero(is_paired_X):
+        before_P, after_P = before.numerator_PX[:, index], after.numerator_PX[:, index]
+        ends_X2[index] = tango(int((after_P > before_P).sum()), int((before_P > after_P).sum()), num_problems)
     if before.is_share and after.is_share:
         for index, (low, high) in enumerate(ends_X2):
-            if low == high and low in (-1, 0, 1):
+            if low == high:
                 counting_P = (before.denominator_PX[:, index] > 0) | (after.denominator_PX[:, index] > 0)
-                ends_X2[index] = agreement_interval(int(low), int(counting_P.sum()))
+                ends_X2[index] = agreement_interval(low, int(counting_P.sum()))
     return ends_X2
+
+
+def is_counted(ratio: Ratio) -> np.ndarray:
+    """Where every problem counts at most once, wholly right or wholly wrong, shape (X,)."""
+    numerator_PX, denominator_PX = ratio.numerator_PX, ratio.denominator_PX
+    is_whole_PX = ((numerator_PX == 0) | (numerator_PX == 1)) & (denominator_PX <= 1)
+    return is_whole_PX.all(axis=0) & ratio.is_share
 
 
 def percentiles(sample_BX: np.ndarray) -> np.ndarray:
@@ -125,24 +151,8 @@ def percentiles(sample_BX: np.ndarray) -> np.ndarray:
     return np.array([np.percentile(d, PERCENTILES) if d.size else np.full(2, np.nan) for d in defined_X])
 
 
-def clopper_pearson(num_right: int, num_problems: int) -> np.ndarray:
-    """Exact 95 % interval of a share when none or all of the problems are right, shape (2,).
-
-    The share p at which seeing none would have a probability of (1 - p)^P = 2.5 % is its upper end; all is its mirror.
-
-    Raises:
-        ValueError: when some but not all are right: the bootstrap serves there.
-    """
-    highest_unseen = 1 - ((1 - LEVEL) / 2) ** (1 / num_problems)
-    if num_right == 0:
-        return np.array([0.0, highest_unseen])
-    if num_right == num_problems:
-        return np.array([1 - highest_unseen, 1.0])
-    raise ValueError(f"{num_right} of {num_problems} are right; this interval is for none or all of them.")
-
-
-def agreement_interval(difference: int, num_problems: int) -> np.ndarray:
-    """Exact bounds of a paired difference that was -1, 0 or 1 on every problem, shape (2,)."""
+def agreement_interval(difference: float, num_problems: int) -> np.ndarray:
+    """Bounds of a paired difference that was the same in every resample, shape (2,): of what no problem showed."""
     highest_unseen = clopper_pearson(0, num_problems)[1]
     return np.clip([difference - highest_unseen, difference + highest_unseen], -1, 1)
 

@@ -22,6 +22,7 @@ NOTES = (
     "[95 % intervals]; differences of shares are in points.",
     "Correction rate: of the problems wrong at turn 1, the share solved later.",
 )
+P_NOTE = "p: McNemar's exact test of multi@k, permutations else; uncorrected for their number."
 _WIDTH_WITH_P = 92
 
 Text = Callable[[float | None, Sequence[float | None]], str]
@@ -68,9 +69,8 @@ def summary_table(scores: Mapping[str, Any], width: int = 80) -> "Group":
     first = next(iter(scores["benchmarks"].values()))
     has_details = len(scores["benchmarks"]) == 1 and len(policy_names(first)) <= 2
     table = details_table(scores, width) if has_details else overview_table(scores, width)
-    p_values = p_sentences(scores) if has_details and width < _WIDTH_WITH_P else []
-    tests = "p: McNemar's exact test on benchmarks, permutations on averages." if not has_details else ""
-    notes = [NOTES[0], *([NOTES[1]] if has_details or width >= 112 else []), *([tests] if tests else []), *p_values]
+    p_values = p_sentences(scores) if has_details and width < _WIDTH_WITH_P else p_note(scores)
+    notes = [NOTES[0], *([NOTES[1]] if has_details or width >= 112 else []), *p_values]
     return Group(
         table, Text("\n".join([*notes, *control_sentences(scores), *chance_sentences(scores)]), style="italic")
     )
@@ -110,7 +110,7 @@ def summary_markdown(scores: Mapping[str, Any]) -> str:
     lines = [[escaped(name) for name in header(scores)], [":---", *["---:"] * (len(header(scores)) - 1)]]
     for title, *rows in sections(scores):
         lines += [[f"**{escaped(title[0])}**", *title[1:]], *rows]
-    notes = [*NOTES, *control_sentences(scores), *chance_sentences(scores)]
+    notes = [*NOTES, *p_note(scores), *control_sentences(scores), *chance_sentences(scores)]
     overview = [overview_markdown(scores)] if len(scores["benchmarks"]) > 1 else []
     return "\n\n".join([*overview, markdown_table(lines), " ".join(map(escaped, notes))]) + "\n"
 
@@ -214,11 +214,16 @@ def p_sentences(scores: Mapping[str, Any]) -> list[str]:
     p_values = {f"multi@{k}": difference["p_value"][k - 1] for k in sorted({1, last})}
     p_values |= {row.label: difference[f"{row.metric}_p_value"] for row in ROWS[:2]}
     texts = [f"{name} {p_text(p)}" for name, p in p_values.items() if p is not None]
-    return [f"p of the differences (McNemar, permutations): {', '.join(texts)}."]
+    return [f"p of the differences (McNemar, permutations; uncorrected): {', '.join(texts)}."]
+
+
+def p_note(scores: Mapping[str, Any]) -> list[str]:
+    """What the column of p-values holds, where there is one; several small ones among many may be chance."""
+    return [P_NOTE] if "p" in header(scores) else []
 
 
 def control_sentences(scores: Mapping[str, Any]) -> list[str]:
-    """What retrying without the conversation reaches for the same number of tokens, one sentence for each policy."""
+    """What talking gains over retrying after turn 1 for the same number of tokens, one sentence for each policy."""
     sentences = []
     for policy in all_policies(scores):
         gains = {
@@ -236,9 +241,9 @@ def control_text(control: Mapping[str, Any]) -> str:
     """What a conversation gains over as many tokens of independent attempts."""
     equal = control["at_equal_tokens"]
     if equal["attempts"] is None:
-        return f"not known, {control['attempts']} attempts cost less"
+        return f"not known, turn 1 and {control['attempts']} attempts cost less"
     gain = points_text(equal["difference"], equal["ci95"])
-    return f"{gain} points (pass@{equal['attempts']:.1f} {100 * equal['pass_at_k']:.1f} %)"
+    return f"{gain} points (retrying {100 * equal['pass_at_k']:.1f} % with {equal['attempts']:.1f} attempts)"
 
 
 def chance_sentences(scores: Mapping[str, Any]) -> list[str]:
