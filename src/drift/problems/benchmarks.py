@@ -16,13 +16,25 @@ Domain = Literal["math", "general"]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Where one part of a set lies, and how much it is.
+
+    Attributes:
+        patterns: of the files with its rows, from the root of the repository; `*` also matches `/`.
+        num_rows: in all its files on the Hub; fewer are a copy that is not whole.
+    """
+
+    patterns: tuple[str, ...]
+    num_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Benchmark:
     """One row of the table.
 
     Attributes:
         repository: the data set on the Hub.
-        files: for each part that the set has, patterns of the files with its rows (`*` also matches `/`); `train`
-            is what may be trained on, `evaluation` what is held out.
+        parts: what the set has; `train` is what may be trained on, `evaluation` what is held out.
         columns: what every row must have.
         read: how a row becomes a problem.
         domain: which average of the results it belongs to.
@@ -35,7 +47,7 @@ class Benchmark:
     """
 
     repository: str
-    files: Mapping[ProblemPart, tuple[str, ...]]
+    parts: Mapping[ProblemPart, Part]
     columns: tuple[str, ...]
     read: RowReader
     domain: Domain
@@ -45,33 +57,32 @@ class Benchmark:
     drops_repeats: bool = False
 
 
-_METAMATHQA = ("MetaMathQA*.json",)
-_GPQA = ("Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+_METAMATHQA = Part(("MetaMathQA*.json",), 395_000)
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    "math": Benchmark(  # seven configurations, 7,500 and 5,000 rows in all
+    "math": Benchmark(  # seven configurations
         "EleutherAI/hendrycks_math",
-        {"train": ("*/train-*.parquet",), "evaluation": ("*/test-*.parquet",)},
+        {"train": Part(("*/train-*.parquet",), 7_500), "evaluation": Part(("*/test-*.parquet",), 5_000)},
         ("problem", "solution"),
         rows.boxed_in_solution,
         "math",
     ),
-    "math500": Benchmark(  # 500 rows of the test part of MATH
+    "math500": Benchmark(  # of the test part of MATH
         "HuggingFaceH4/MATH-500",
-        {"evaluation": ("test.jsonl",)},
+        {"evaluation": Part(("test.jsonl",), 500)},
         ("problem", "answer"),
         rows.answer_beside_solution,
         "math",
     ),
-    "theoremqa": Benchmark(  # 800 rows, of which 747 need no picture
+    "theoremqa": Benchmark(  # 747 rows need no picture
         "TIGER-Lab/TheoremQA",
-        {"evaluation": ("*test-*.parquet",)},
+        {"evaluation": Part(("*test-*.parquet",), 800)},
         ("Question", "Answer", "Answer_type"),
         rows.theorem_question,
         "math",
         optional_columns=("Picture",),
     ),
-    "metamathqa": Benchmark(  # 395,000 rows, of which 155,000 are of the MATH part, made of 7,500 problems
+    "metamathqa": Benchmark(  # 155,000 rows are of the MATH part, made of 7,500 problems
         "meta-math/MetaMathQA",
         {"train": _METAMATHQA, "evaluation": _METAMATHQA},
         ("type", "query", "original_question", "response"),
@@ -80,38 +91,42 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         holds_out=True,
         drops_repeats=True,
     ),
-    "gsm8k": Benchmark(  # 7,473 and 1,319 rows
+    "gsm8k": Benchmark(
         "openai/gsm8k",
-        {"train": ("main/train-*.parquet",), "evaluation": ("main/test-*.parquet",)},
+        {"train": Part(("main/train-*.parquet",), 7_473), "evaluation": Part(("main/test-*.parquet",), 1_319)},
         ("question", "answer"),
         rows.answer_after_hashes,
         "math",
     ),
-    "mmlu": Benchmark(  # 14,042 rows of 57 subjects
+    "mmlu": Benchmark(  # 57 subjects
         "cais/mmlu",
-        {"evaluation": ("all/test-*.parquet",)},
+        {"evaluation": Part(("all/test-*.parquet",), 14_042)},
         ("question", "choices", "answer"),
         rows.numbered_choice,
         "general",
     ),
     "mmlu_redux": Benchmark(  # 57 configurations of 100 rows; those that are marked as faulty are left out
         "edinburgh-dawg/mmlu-redux-2.0",
-        {"evaluation": ("*/data-*.arrow", "*test-*.parquet")},
+        {"evaluation": Part(("*/data-*.arrow", "*test-*.parquet"), 5_700)},
         ("question", "choices", "answer", "error_type"),
         rows.redux_choice,
         "general",
         optional_columns=("correct_answer",),
         read_corrected=rows.corrected_redux_choice,
     ),
-    "mmlu_pro": Benchmark(  # 12,032 rows of up to ten options
+    "mmlu_pro": Benchmark(  # up to ten options
         "TIGER-Lab/MMLU-Pro",
-        {"evaluation": ("data/test-*.parquet",)},
+        {"evaluation": Part(("data/test-*.parquet",), 12_032)},
         ("question", "options", "answer", "answer_index"),
         rows.lettered_choice,
         "general",
     ),
-    "gpqa_diamond": Benchmark(  # 198 rows; gated
-        "Idavidrein/gpqa", {"evaluation": ("gpqa_diamond.csv",)}, _GPQA, rows.shuffled_choice, "general"
+    "gpqa_diamond": Benchmark(  # gated
+        "Idavidrein/gpqa",
+        {"evaluation": Part(("gpqa_diamond.csv",), 198)},
+        ("Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
+        rows.shuffled_choice,
+        "general",
     ),
 }
 
