@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from drift.errors import UserError
@@ -201,6 +202,15 @@ def test_the_configurations_of_a_directory_are_read_together_with_ids_of_their_o
         ("mmlu_redux-000001", "q0"),
         ("mmlu_redux-000002", "q9"),
     ]
+
+
+def test_the_same_rows_in_two_formats_are_asked_once(tmp_path):
+    write_arrow(tmp_path / "anatomy" / "data-00000-of-00001.arrow", REDUX[:1])
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(REDUX[:1]), tmp_path / "data" / "test-00000-of-00001.parquet")
+    assert len(problems_of("mmlu_redux", tmp_path)) == 1
+    (tmp_path / "anatomy" / "data-00000-of-00001.arrow").unlink()
+    assert len(problems_of("mmlu_redux", tmp_path)) == 1
 
 
 def test_mmlu_pro_has_up_to_ten_options(tmp_path):

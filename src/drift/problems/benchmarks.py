@@ -20,7 +20,8 @@ class Part:
     """Where one part of a set lies, and how much it is.
 
     Attributes:
-        patterns: of the files with its rows, from the root of the repository; `*` also matches `/`.
+        patterns: of the files with its rows, from the root of the repository; `*` also matches `/`. Of several, the
+            first that any file matches counts: the others are where the same rows lie in another format.
         num_rows: in all its files on the Hub; fewer are a copy that is not whole.
     """
 

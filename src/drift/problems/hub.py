@@ -18,7 +18,8 @@ def data_files(
     Args:
         name: what the set is called in the parameters.
         repository: the data set on the Hub.
-        patterns: of its files, from the root of the repository; `*` also matches `/`.
+        patterns: of its files, from the root of the repository; `*` also matches `/`. The first that any file
+            matches counts.
         path: a file, or a directory with the repository's files; None takes them from the Hub.
         revision: commit, tag or branch on the Hub; None takes the newest.
 
@@ -38,17 +39,17 @@ def data_files(
                 f"{name}: {root} does not exist: correct `path` (a relative one starts where the command runs), or "
                 f"fetch the set with `{_command(repository, root, revision)}`."
             )
-    files = sorted(file for file in root.rglob("*") if file.is_file() and _matches(file, root, patterns))
-    if not files:
+    present = sorted(file for file in root.rglob("*") if file.is_file())
+    for pattern in patterns:
+        files = [file for file in present if fnmatch(file.relative_to(root).as_posix(), pattern)]
+        if files:
+            break
+    else:
         raise UserError(
             f"{name}: {where} has none of the files {', '.join(patterns)}: name the file itself in `path`, or a "
             f"directory made by `{_command(repository, Path('DIRECTORY'), revision)}`."
         )
     return root, files
-
-
-def _matches(file: Path, root: Path, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(file.relative_to(root).as_posix(), pattern) for pattern in patterns)
 
 
 def check_num_rows(name: str, repository: str, num_rows: int, expected: int, root: Path, path: str | None) -> None:
