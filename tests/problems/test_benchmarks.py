@@ -193,6 +193,25 @@ def test_corrected_labels_of_mmlu_redux_count_where_they_name_one_option(tmp_pat
     assert {problem.problem[:2]: problem.answer for problem in problems} == {"q0": "B", "q1": "C", "q2": "D", "q3": "B"}
 
 
+@pytest.mark.parametrize(
+    ("correction", "options", "answer"),
+    [
+        ("2", ["1", "2", "3", "4"], None),
+        ("2", ["0", "1", "2", "3"], "C"),
+        ("6", ["5", "6", "7", "8"], "B"),
+        ("B", ["A", "C", "B", "D"], None),
+        ("2", ["w", "x", "y", "z"], "C"),
+    ],
+)
+def test_a_correction_that_can_be_read_in_two_ways_names_no_option(tmp_path, caplog, correction, options, answer):
+    caplog.set_level(logging.INFO)
+    rows = [REDUX[0], redux_row(1, "wrong_groundtruth", correction, choices=options)]
+    _, *corrected = problems_of("mmlu_redux", write_rows(tmp_path / "redux.jsonl", rows), corrected=True)
+    assert [problem.answer for problem in corrected] == ([] if answer is None else [answer])
+    left_out = "marked wrong_groundtruth, without a correction that names one option (1)"
+    assert (left_out in caplog.text) == (answer is None)
+
+
 def test_the_configurations_of_a_directory_are_read_together_with_ids_of_their_own(tmp_path):
     write_arrow(tmp_path / "anatomy" / "data-00000-of-00001.arrow", REDUX[:1])
     write_arrow(tmp_path / "virology" / "data-00000-of-00001.arrow", [{**REDUX[0], "question": "q9"}])

@@ -204,15 +204,18 @@ def corrected_redux_choice(row: Row) -> Draft | LeftOut:
 
 
 def _corrected_letter(correction: object, options: Sequence[str]) -> str | None:
-    """The option that a correction names by its position, its letter or its text; None when it does not name one."""
+    """The option that a correction names by its position, its letter or its text.
+
+    None when it names none, or several: "2" is the third option, unless "2" is another one's text.
+    """
     letters = LETTERS[: len(options)]
     text = str(correction).strip() if isinstance(correction, str | int) else ""
+    named = {letter for letter, option in zip(letters, options, strict=True) if text and option == text}
     if text.isdecimal() and int(text) < len(letters):
-        return letters[int(text)]
+        named.add(letters[int(text)])
     if len(text) == 1 and text.upper() in letters:
-        return text.upper()
-    named = [letter for letter, option in zip(letters, options, strict=True) if text and option == text]
-    return named[0] if len(named) == 1 else None
+        named.add(text.upper())
+    return named.pop() if len(named) == 1 else None
 
 
 def lettered_choice(row: Row) -> Draft:
