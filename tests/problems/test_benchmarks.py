@@ -344,8 +344,13 @@ MMLU = {"question": "q", "choices": ["a", "b"], "answer": 0}
         ),
         (
             "theoremqa",
-            [{"Question": "q", "Answer": 1, "Answer_type": "essay"}],
+            [{"Question": "q", "Answer": 1, "Answer_type": "essay", "Picture": None}],
             ["line 1: `Answer_type` is 'essay', not integer, float, bool, option or a list of numbers"],
+        ),
+        (
+            "theoremqa",
+            [{"Question": "q", "Answer": 1, "Answer_type": "integer"}],
+            ["there is no column `Picture`; the file's columns are `Question`, `Answer`, `Answer_type`"],
         ),
         ("math500", [{"problem": "p"}], ["there is no column `answer`; the file's columns are `problem`"]),
     ],

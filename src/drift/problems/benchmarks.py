@@ -78,10 +78,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "theoremqa": Benchmark(  # 747 rows need no picture
         "TIGER-Lab/TheoremQA",
         {"evaluation": Part(("*test-*.parquet",), 800)},
-        ("Question", "Answer", "Answer_type"),
+        ("Question", "Answer", "Answer_type", "Picture"),
         rows.theorem_question,
         "math",
-        optional_columns=("Picture",),
     ),
     "metamathqa": Benchmark(  # 155,000 rows are of the MATH part, made of 7,500 problems
         "meta-math/MetaMathQA",
