@@ -14,9 +14,9 @@ import pytest
 from drift.errors import UserError
 from drift.problems.arithmetic import ProblemPart
 from drift.problems.benchmark_source import BenchmarkSource, benchmark_problems
-from drift.problems.benchmarks import BENCHMARKS, domains
+from drift.problems.benchmarks import BENCHMARKS, Benchmark, domains
 from drift.problems.leaks import normalised_text
-from drift.problems.problem import Problem
+from drift.problems.problem import VERIFIER_NAMES, Problem
 from drift.verification.pool import VerifierPool
 
 REAL: dict[str, tuple[ProblemPart, str]] = {
@@ -377,3 +377,15 @@ def test_a_set_without_training_problems_is_not_trained_on(tmp_path):
 def test_every_set_has_a_domain_and_belongs_to_one_average():
     assert set(domains()) == set(BENCHMARKS)
     assert set(domains().values()) == {"math", "general"}
+
+
+def test_the_table_names_who_judges_the_answers_of_every_set():
+    judged = {name for benchmark in BENCHMARKS.values() for name in verifiers_in(benchmark)}
+    assert judged <= set(VERIFIER_NAMES)
+    assert {name for name, benchmark in BENCHMARKS.items() if verifiers_in(benchmark) == {"choice"}} == {
+        name for name, domain in domains().items() if domain == "general"
+    }
+
+
+def verifiers_in(benchmark: Benchmark) -> set[str]:
+    return {benchmark.verifier} if isinstance(benchmark.verifier, str) else set(benchmark.verifier.values())

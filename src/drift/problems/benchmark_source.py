@@ -167,7 +167,7 @@ class _Reading:
                     f"{name}-{self.num_rows:06d}",
                     found.problem,
                     found.answer,
-                    found.verifier,
+                    self.benchmark.verifier_of(found),
                     name,
                     found.num_choices,
                     found.original,

@@ -2,6 +2,9 @@
 
 To add one, add a row; its name can then be a `source`. `read` is one of the functions of `benchmark_rows.py`, or a new
 one there. The files may be of any kind that `rows.py` reads.
+
+The prompt is that of the style `protocol.prompt` (a row of `PROMPT_STYLES`), the same for all sets: problems that
+`choice` judges are asked with its `choice_task`, all others with its `task`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +13,8 @@ from typing import Literal
 
 from drift.problems import benchmark_rows as rows
 from drift.problems.arithmetic import ProblemPart
-from drift.problems.benchmark_rows import RowReader
+from drift.problems.benchmark_rows import Draft, RowReader
+from drift.problems.problem import VerifierName
 
 Domain = Literal["math", "general"]
 
@@ -38,6 +42,7 @@ class Benchmark:
         parts: what the set has; `train` is what may be trained on, `evaluation` what is held out.
         columns: what every row must have.
         read: how a row becomes a problem.
+        verifier: who judges answers; where a set has several kinds of answers, who judges each.
         domain: which average of the results it belongs to.
         optional_columns: what `read` looks at where the file has it.
         read_corrected: how a row becomes a problem when corrected labels are asked for; None where there are none.
@@ -51,82 +56,96 @@ class Benchmark:
     parts: Mapping[ProblemPart, Part]
     columns: tuple[str, ...]
     read: RowReader
+    verifier: VerifierName | Mapping[str, VerifierName]
     domain: Domain
     optional_columns: tuple[str, ...] = ()
     read_corrected: RowReader | None = None
     holds_out: bool = False
     drops_repeats: bool = False
 
+    def verifier_of(self, draft: Draft) -> VerifierName:
+        """Who judges answers to a problem of the set."""
+        return self.verifier if isinstance(self.verifier, str) else self.verifier[draft.answer_type]
+
 
 _METAMATHQA = Part(("MetaMathQA*.json",), 395_000)
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "math": Benchmark(  # seven configurations
-        "EleutherAI/hendrycks_math",
-        {"train": Part(("*/train-*.parquet",), 7_500), "evaluation": Part(("*/test-*.parquet",), 5_000)},
-        ("problem", "solution"),
-        rows.boxed_in_solution,
-        "math",
+        repository="EleutherAI/hendrycks_math",
+        parts={"train": Part(("*/train-*.parquet",), 7_500), "evaluation": Part(("*/test-*.parquet",), 5_000)},
+        columns=("problem", "solution"),
+        read=rows.boxed_in_solution,
+        verifier="math",
+        domain="math",
     ),
     "math500": Benchmark(  # of the test part of MATH
-        "HuggingFaceH4/MATH-500",
-        {"evaluation": Part(("test.jsonl",), 500)},
-        ("problem", "answer"),
-        rows.answer_beside_solution,
-        "math",
+        repository="HuggingFaceH4/MATH-500",
+        parts={"evaluation": Part(("test.jsonl",), 500)},
+        columns=("problem", "answer"),
+        read=rows.answer_beside_solution,
+        verifier="math",
+        domain="math",
     ),
     "theoremqa": Benchmark(  # 747 rows need no picture
-        "TIGER-Lab/TheoremQA",
-        {"evaluation": Part(("*test-*.parquet",), 800)},
-        ("Question", "Answer", "Answer_type", "Picture"),
-        rows.theorem_question,
-        "math",
+        repository="TIGER-Lab/TheoremQA",
+        parts={"evaluation": Part(("*test-*.parquet",), 800)},
+        columns=("Question", "Answer", "Answer_type", "Picture"),
+        read=rows.theorem_question,
+        verifier=rows.THEOREM_VERIFIERS,
+        domain="math",
     ),
     "metamathqa": Benchmark(  # 155,000 rows are of the MATH part, made of 7,500 problems
-        "meta-math/MetaMathQA",
-        {"train": _METAMATHQA, "evaluation": _METAMATHQA},
-        ("type", "query", "original_question", "response"),
-        rows.rephrased,
-        "math",
+        repository="meta-math/MetaMathQA",
+        parts={"train": _METAMATHQA, "evaluation": _METAMATHQA},
+        columns=("type", "query", "original_question", "response"),
+        read=rows.rephrased,
+        verifier="math",
+        domain="math",
         holds_out=True,
         drops_repeats=True,
     ),
     "gsm8k": Benchmark(
-        "openai/gsm8k",
-        {"train": Part(("main/train-*.parquet",), 7_473), "evaluation": Part(("main/test-*.parquet",), 1_319)},
-        ("question", "answer"),
-        rows.answer_after_hashes,
-        "math",
+        repository="openai/gsm8k",
+        parts={"train": Part(("main/train-*.parquet",), 7_473), "evaluation": Part(("main/test-*.parquet",), 1_319)},
+        columns=("question", "answer"),
+        read=rows.answer_after_hashes,
+        verifier="math",
+        domain="math",
     ),
     "mmlu": Benchmark(  # 57 subjects
-        "cais/mmlu",
-        {"evaluation": Part(("all/test-*.parquet",), 14_042)},
-        ("question", "choices", "answer"),
-        rows.numbered_choice,
-        "general",
+        repository="cais/mmlu",
+        parts={"evaluation": Part(("all/test-*.parquet",), 14_042)},
+        columns=("question", "choices", "answer"),
+        read=rows.numbered_choice,
+        verifier="choice",
+        domain="general",
     ),
     "mmlu_redux": Benchmark(  # 57 configurations of 100 rows; those that are marked as faulty are left out
-        "edinburgh-dawg/mmlu-redux-2.0",
-        {"evaluation": Part(("*/data-*.arrow", "*test-*.parquet"), 5_700)},
-        ("question", "choices", "answer", "error_type"),
-        rows.redux_choice,
-        "general",
+        repository="edinburgh-dawg/mmlu-redux-2.0",
+        parts={"evaluation": Part(("*/data-*.arrow", "*test-*.parquet"), 5_700)},
+        columns=("question", "choices", "answer", "error_type"),
+        read=rows.redux_choice,
+        verifier="choice",
+        domain="general",
         optional_columns=("correct_answer",),
         read_corrected=rows.corrected_redux_choice,
     ),
     "mmlu_pro": Benchmark(  # up to ten options
-        "TIGER-Lab/MMLU-Pro",
-        {"evaluation": Part(("data/test-*.parquet",), 12_032)},
-        ("question", "options", "answer", "answer_index"),
-        rows.lettered_choice,
-        "general",
+        repository="TIGER-Lab/MMLU-Pro",
+        parts={"evaluation": Part(("data/test-*.parquet",), 12_032)},
+        columns=("question", "options", "answer", "answer_index"),
+        read=rows.lettered_choice,
+        verifier="choice",
+        domain="general",
     ),
     "gpqa_diamond": Benchmark(  # gated
-        "Idavidrein/gpqa",
-        {"evaluation": Part(("gpqa_diamond.csv",), 198)},
-        ("Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
-        rows.shuffled_choice,
-        "general",
+        repository="Idavidrein/gpqa",
+        parts={"evaluation": Part(("gpqa_diamond.csv",), 198)},
+        columns=("Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
+        read=rows.shuffled_choice,
+        verifier="choice",
+        domain="general",
     ),
 }
 
