@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from drift.errors import UserError
 from drift.problems.arithmetic import ProblemPart
 from drift.problems.benchmark_source import BenchmarkSource, benchmark_problems
-from drift.problems.benchmarks import BENCHMARKS, domains
+from drift.problems.benchmarks import BENCHMARKS, Benchmark, domains
 from drift.problems.leaks import normalised_text
-from drift.problems.problem import Problem
+from drift.problems.problem import VERIFIER_NAMES, Problem
 from drift.verification.pool import VerifierPool
 
 REAL: dict[str, tuple[ProblemPart, str]] = {
@@ -192,6 +193,25 @@ def test_corrected_labels_of_mmlu_redux_count_where_they_name_one_option(tmp_pat
     assert {problem.problem[:2]: problem.answer for problem in problems} == {"q0": "B", "q1": "C", "q2": "D", "q3": "B"}
 
 
+@pytest.mark.parametrize(
+    ("correction", "options", "answer"),
+    [
+        ("2", ["1", "2", "3", "4"], None),
+        ("2", ["0", "1", "2", "3"], "C"),
+        ("6", ["5", "6", "7", "8"], "B"),
+        ("B", ["A", "C", "B", "D"], None),
+        ("2", ["w", "x", "y", "z"], "C"),
+    ],
+)
+def test_a_correction_that_can_be_read_in_two_ways_names_no_option(tmp_path, caplog, correction, options, answer):
+    caplog.set_level(logging.INFO)
+    rows = [REDUX[0], redux_row(1, "wrong_groundtruth", correction, choices=options)]
+    _, *corrected = problems_of("mmlu_redux", write_rows(tmp_path / "redux.jsonl", rows), corrected=True)
+    assert [problem.answer for problem in corrected] == ([] if answer is None else [answer])
+    left_out = "marked wrong_groundtruth, without a correction that names one option (1)"
+    assert (left_out in caplog.text) == (answer is None)
+
+
 def test_the_configurations_of_a_directory_are_read_together_with_ids_of_their_own(tmp_path):
     write_arrow(tmp_path / "anatomy" / "data-00000-of-00001.arrow", REDUX[:1])
     write_arrow(tmp_path / "virology" / "data-00000-of-00001.arrow", [{**REDUX[0], "question": "q9"}])
@@ -201,6 +221,15 @@ def test_the_configurations_of_a_directory_are_read_together_with_ids_of_their_o
         ("mmlu_redux-000001", "q0"),
         ("mmlu_redux-000002", "q9"),
     ]
+
+
+def test_the_same_rows_in_two_formats_are_asked_once(tmp_path):
+    write_arrow(tmp_path / "anatomy" / "data-00000-of-00001.arrow", REDUX[:1])
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(REDUX[:1]), tmp_path / "data" / "test-00000-of-00001.parquet")
+    assert len(problems_of("mmlu_redux", tmp_path)) == 1
+    (tmp_path / "anatomy" / "data-00000-of-00001.arrow").unlink()
+    assert len(problems_of("mmlu_redux", tmp_path)) == 1
 
 
 def test_mmlu_pro_has_up_to_ten_options(tmp_path):
@@ -315,8 +344,13 @@ MMLU = {"question": "q", "choices": ["a", "b"], "answer": 0}
         ),
         (
             "theoremqa",
-            [{"Question": "q", "Answer": 1, "Answer_type": "essay"}],
+            [{"Question": "q", "Answer": 1, "Answer_type": "essay", "Picture": None}],
             ["line 1: `Answer_type` is 'essay', not integer, float, bool, option or a list of numbers"],
+        ),
+        (
+            "theoremqa",
+            [{"Question": "q", "Answer": 1, "Answer_type": "integer"}],
+            ["there is no column `Picture`; the file's columns are `Question`, `Answer`, `Answer_type`"],
         ),
         ("math500", [{"problem": "p"}], ["there is no column `answer`; the file's columns are `problem`"]),
     ],
@@ -343,3 +377,15 @@ def test_a_set_without_training_problems_is_not_trained_on(tmp_path):
 def test_every_set_has_a_domain_and_belongs_to_one_average():
     assert set(domains()) == set(BENCHMARKS)
     assert set(domains().values()) == {"math", "general"}
+
+
+def test_the_table_names_who_judges_the_answers_of_every_set():
+    judged = {name for benchmark in BENCHMARKS.values() for name in verifiers_in(benchmark)}
+    assert judged <= set(VERIFIER_NAMES)
+    assert {name for name, benchmark in BENCHMARKS.items() if verifiers_in(benchmark) == {"choice"}} == {
+        name for name, domain in domains().items() if domain == "general"
+    }
+
+
+def verifiers_in(benchmark: Benchmark) -> set[str]:
+    return {benchmark.verifier} if isinstance(benchmark.verifier, str) else set(benchmark.verifier.values())

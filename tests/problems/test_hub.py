@@ -13,8 +13,9 @@ from drift.problems.benchmark_source import BenchmarkSource, benchmark_problems
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 ROW = {"problem": "What is 1 + 1?", "solution": "It is 2.", "answer": "2"}
+ROWS = "".join(json.dumps({**ROW, "problem": f"What is {n} + 1?", "answer": str(n + 1)}) + "\n" for n in range(500))
 FILES = {
-    "HuggingFaceH4/MATH-500": {"test.jsonl": json.dumps(ROW), "README.md": "not asked for"},
+    "HuggingFaceH4/MATH-500": {"test.jsonl": ROWS, "README.md": "not asked for"},
     "Idavidrein/gpqa": {"gpqa_diamond.csv": "", "gpqa_main.csv": ""},
     "openai/gsm8k": {"README.md": "moved"},
 }
@@ -88,11 +89,11 @@ def load(name: str, **options: object):
 
 
 def test_a_set_is_downloaded_once_and_only_the_files_that_are_read(hub):
-    (problem,) = load("math500")
-    assert (problem.problem, problem.answer) == (ROW["problem"], "2")
+    problems = load("math500")
+    assert [problem.answer for problem in problems] == [str(n + 1) for n in range(500)]
     fetched = [path for path in hub.asked if "/resolve/" in path]
     assert fetched and all("test.jsonl" in path for path in fetched)
-    assert load("math500", revision=SHA) == [problem]
+    assert load("math500", revision=SHA) == problems
     assert [path for path in hub.asked if "/resolve/" in path] == fetched
 
 
@@ -100,6 +101,29 @@ def test_a_downloaded_set_is_there_without_a_connection(hub, monkeypatch):
     problems = load("math500")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert load("math500") == problems
+
+
+def test_a_copy_of_the_hub_that_is_not_whole_is_refused_where_it_lies(hub, tmp_path, monkeypatch):
+    """Without a connection, whatever the cache holds is what the Hub's library returns."""
+    load("math500")
+    (snapshot,) = (tmp_path / "cache").glob("datasets--*/snapshots/*")
+    (snapshot / "test.jsonl").unlink()
+    (snapshot / "test.jsonl").write_text(json.dumps(ROW))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    said = rf"math500: the copy of HuggingFaceH4/MATH-500 in {snapshot} has 1 row, where 500 are published: delete"
+    with pytest.raises(UserError, match=said):
+        load("math500", limit=1)
+    assert [problem.answer for problem in load("math500", path=str(snapshot))] == ["2"]
+
+
+def test_a_path_with_a_part_of_a_set_says_so(tmp_path, caplog):
+    (tmp_path / "test.jsonl").write_text(json.dumps(ROW))
+    load("math500", path=str(tmp_path))
+    assert f"math500: {tmp_path} has 1 row, where 500 are published" in caplog.text
+    caplog.clear()
+    (tmp_path / "test.jsonl").write_text(ROWS)
+    load("math500", path=str(tmp_path))
+    assert not caplog.text
 
 
 def test_a_gated_set_says_which_permission_is_needed(hub):

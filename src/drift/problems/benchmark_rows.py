@@ -18,18 +18,32 @@ from drift.problems.rows import json_type
 from drift.verification.answers import extract_answer
 
 _UNBRACED_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s${}]+)")
-_OPTION_IN_TEXT = re.compile(r"\(([a-j])\)")
+_OPTION_IN_TEXT = re.compile(rf"\(([{LETTERS.lower()}])\)")
+
+THEOREM_VERIFIERS: Mapping[str, VerifierName] = {
+    "integer": "integer",
+    "float": "float",
+    "list of integer": "list",
+    "list of float": "list",
+    "bool": "bool",
+    "option": "choice",
+}
+"""Who judges an answer of TheoremQA, by its `Answer_type`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a row says, before it has an id; the names are those of `Problem`."""
+    """What a row says, before it has an id; the names are those of `Problem`.
+
+    Attributes:
+        answer_type: decides the verifier in a set that has several kinds of answers.
+    """
 
     problem: str
     answer: str
-    verifier: VerifierName = "math"
     num_choices: int | None = None
     original: str | None = None
+    answer_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +156,12 @@ def theorem_question(row: Row) -> Draft | LeftOut:
     question, kind = row.text("Question"), row.text("Answer_type")
     answer = _theorem_answer(row.cells["Answer"])
     match kind:
-        case "integer" | "float":
-            return Draft(question, answer, kind)
-        case "list of integer" | "list of float":
-            return Draft(question, answer, "list")
         case "bool":
-            return Draft(question, answer, "bool", num_choices=2)
+            return Draft(question, answer, num_choices=2, answer_type=kind)
         case "option":
-            return Draft(question, answer.strip("()").upper(), "choice", num_choices=_options_in(question))
+            return Draft(question, answer.strip("()").upper(), _options_in(question), answer_type=kind)
+        case _ if kind in THEOREM_VERIFIERS:
+            return Draft(question, answer, answer_type=kind)
     raise CellFault(f"`Answer_type` is {kind!r}, not integer, float, bool, option or a list of numbers")
 
 
@@ -182,7 +194,7 @@ def _options_in(question: str) -> int | None:
 def numbered_choice(row: Row) -> Draft:
     """MMLU: `answer` is the position of the right one of `choices`."""
     options = row.options("choices")
-    return _choice(row.text("question"), options, "choices", LETTERS[row.index("answer", min(len(options), 10))])
+    return _choice(row.text("question"), options, "choices", _letter_at(row, "answer", options))
 
 
 def redux_choice(row: Row) -> Draft | LeftOut:
@@ -204,21 +216,24 @@ def corrected_redux_choice(row: Row) -> Draft | LeftOut:
 
 
 def _corrected_letter(correction: object, options: Sequence[str]) -> str | None:
-    """The option that a correction names by its position, its letter or its text; None when it does not name one."""
+    """The option that a correction names by its position, its letter or its text.
+
+    None when it names none, or several: "2" is the third option, unless "2" is another one's text.
+    """
     letters = LETTERS[: len(options)]
     text = str(correction).strip() if isinstance(correction, str | int) else ""
+    named: set[str] = {letter for letter, option in zip(letters, options, strict=True) if text and option == text}
     if text.isdecimal() and int(text) < len(letters):
-        return letters[int(text)]
+        named.add(letters[int(text)])
     if len(text) == 1 and text.upper() in letters:
-        return text.upper()
-    named = [letter for letter, option in zip(letters, options, strict=True) if text and option == text]
-    return named[0] if len(named) == 1 else None
+        named.add(text.upper())
+    return named.pop() if len(named) == 1 else None
 
 
 def lettered_choice(row: Row) -> Draft:
     """MMLU-Pro: up to ten `options`; the letter and the position of the right one must agree."""
     options = row.options("options")
-    letter = LETTERS[row.index("answer_index", min(len(options), len(LETTERS)))]
+    letter = _letter_at(row, "answer_index", options)
     if row.text("answer") != letter:
         raise CellFault(f"`answer` is {row.text('answer')!r}, but `answer_index` says {letter}")
     return _choice(row.text("question"), options, "options", letter)
@@ -232,9 +247,13 @@ def shuffled_choice(row: Row) -> Draft:
     return _choice(question, options, "Incorrect Answer", letter)
 
 
+def _letter_at(row: Row, column: str, options: Sequence[str]) -> str:
+    return LETTERS[row.index(column, min(len(options), len(LETTERS)))]
+
+
 def _choice(question: str, options: Sequence[str], column: str, letter: str) -> Draft:
     try:
         problem = with_options(question, options)
     except CellFault as fault:
         raise CellFault(f"`{column}` {fault}") from fault
-    return Draft(problem, letter, "choice", len(options))
+    return Draft(problem, letter, len(options))

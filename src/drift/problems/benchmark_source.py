@@ -19,7 +19,7 @@ from drift.problems.arithmetic import ProblemPart
 from drift.problems.benchmark_rows import Draft, LeftOut, Row
 from drift.problems.benchmarks import BENCHMARKS, Benchmark
 from drift.problems.faults import CellFault, Fault, refuse_faults
-from drift.problems.hub import data_files
+from drift.problems.hub import check_num_rows, data_files
 from drift.problems.leaks import normalised_text
 from drift.problems.problem import Problem
 from drift.problems.rows import ABSENT, READERS, FileRows
@@ -67,23 +67,25 @@ def benchmark_problems(source: BenchmarkSource, part: ProblemPart, avoid: Collec
         avoid: normalised texts; a problem with one of them, or that rephrases one, is left out.
 
     Raises:
-        UserError: when the set has no such part, cannot be had, has faults, or no problem is left.
+        UserError: when the set has no such part, cannot be had, is not whole, has faults, or no problem is left.
     """
     benchmark = BENCHMARKS[source.source]
-    if part not in benchmark.files:
-        can = ", ".join(name for name, other in BENCHMARKS.items() if part in other.files)
+    if part not in benchmark.parts:
+        can = ", ".join(name for name, other in BENCHMARKS.items() if part in other.parts)
         raise UserError(
             f"`problems.{part}.source`: {source.source} has no problems for {part}; these have: {can}, and your own "
             "(`source: file`)."
         )
-    files = data_files(source.source, benchmark.repository, benchmark.files[part], source.path, source.revision)
+    name, repository, asked = source.source, benchmark.repository, benchmark.parts[part]
+    root, files = data_files(name, repository, asked.patterns, source.path, source.revision)
     reading = _Reading(source, benchmark, part, frozenset(avoid))
     for file in files:
         reading.add(file)
+    check_num_rows(name, repository, reading.num_rows, asked.num_rows, root, source.path)
     reading.say_what_is_left_out()
     if not reading.problems:
         raise UserError(
-            f"`problems.{part}`: no problem of {source.source} is left; rows are left out: "
+            f"`problems.{part}`: no problem of {name} is left; rows are left out: "
             f"{reading.left_out_in_words()}: look at {', '.join(map(str, files))}."
         )
     return fixed_choice(reading.problems, source.limit)
@@ -118,6 +120,7 @@ class _Reading:
         avoid: normalised texts of problems that must not be among them.
         problems: what is asked.
         left_out: rows that are not, by reason.
+        num_rows: all that were read.
     """
 
     source: BenchmarkSource
@@ -126,7 +129,7 @@ class _Reading:
     avoid: frozenset[str]
     problems: list[Problem] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    _num_rows: int = 0
+    num_rows: int = 0
     _answer_of: dict[str, str] = field(default_factory=dict)
 
     def add(self, file: Path) -> None:
@@ -140,7 +143,7 @@ class _Reading:
         faults = content.faults + _faults_of_file(content, self.benchmark.columns)
         read = (self.source.corrected and self.benchmark.read_corrected) or self.benchmark.read
         for place, row, lacking in _rows(content, columns, self.benchmark.columns):
-            self._num_rows += 1
+            self.num_rows += 1
             if lacking:
                 faults += [Fault(place, f"there is no `{column}`") for column in lacking if column in content.columns]
                 continue
@@ -161,10 +164,10 @@ class _Reading:
             name = self.source.source
             self.problems.append(
                 Problem(
-                    f"{name}-{self._num_rows:06d}",
+                    f"{name}-{self.num_rows:06d}",
                     found.problem,
                     found.answer,
-                    found.verifier,
+                    self.benchmark.verifier_of(found),
                     name,
                     found.num_choices,
                     found.original,
@@ -194,7 +197,7 @@ class _Reading:
     def say_what_is_left_out(self) -> None:
         """One line in the log."""
         if self.left_out:
-            kept = f"{len(self.problems):,} of {self._num_rows:,} rows"
+            kept = f"{len(self.problems):,} of {self.num_rows:,} rows"
             logger.info("%s: %s are problems; left out: %s", self.source.source, kept, self.left_out_in_words())
 
 

@@ -12,13 +12,14 @@ logger = logging.getLogger(__name__)
 
 def data_files(
     name: str, repository: str, patterns: tuple[str, ...], path: str | None, revision: str | None
-) -> list[Path]:
-    """The files that hold a set's rows, in order of their names.
+) -> tuple[Path, list[Path]]:
+    """Where a set lies, and the files that hold its rows in order of their names.
 
     Args:
         name: what the set is called in the parameters.
         repository: the data set on the Hub.
-        patterns: of its files, from the root of the repository; `*` also matches `/`.
+        patterns: of its files, from the root of the repository; `*` also matches `/`. The first that any file
+            matches counts.
         path: a file, or a directory with the repository's files; None takes them from the Hub.
         revision: commit, tag or branch on the Hub; None takes the newest.
 
@@ -32,23 +33,48 @@ def data_files(
         root = Path(path).expanduser().absolute()
         where = f"The directory {root}"
         if root.is_file():
-            return [_readable(name, root)]
+            return root, [_readable(name, root)]
         if not root.is_dir():
             raise UserError(
                 f"{name}: {root} does not exist: correct `path` (a relative one starts where the command runs), or "
                 f"fetch the set with `{_command(repository, root, revision)}`."
             )
-    files = sorted(file for file in root.rglob("*") if file.is_file() and _matches(file, root, patterns))
-    if not files:
+    present = sorted(file for file in root.rglob("*") if file.is_file())
+    for pattern in patterns:
+        files = [file for file in present if fnmatch(file.relative_to(root).as_posix(), pattern)]
+        if files:
+            break
+    else:
         raise UserError(
             f"{name}: {where} has none of the files {', '.join(patterns)}: name the file itself in `path`, or a "
             f"directory made by `{_command(repository, Path('DIRECTORY'), revision)}`."
         )
-    return files
+    return root, files
 
 
-def _matches(file: Path, root: Path, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(file.relative_to(root).as_posix(), pattern) for pattern in patterns)
+def check_num_rows(name: str, repository: str, num_rows: int, expected: int, root: Path, path: str | None) -> None:
+    """Checks that a set is whole: without a connection, the Hub's cache gives whatever it happens to hold.
+
+    Args:
+        name: what the set is called in the parameters.
+        repository: the data set on the Hub.
+        num_rows: what was read.
+        expected: what is published.
+        root: where the set lies on this machine.
+        path: where the user says it lies; None for the Hub. The user may mean a part of it, so that is only said.
+
+    Raises:
+        UserError: when the Hub's copy has another number of rows.
+    """
+    if num_rows == expected:
+        return
+    counts = f"{num_rows:,} {'row' if num_rows == 1 else 'rows'}, where {expected:,} are published"
+    if path is None:
+        raise UserError(
+            f"{name}: the copy of {repository} in {root} has {counts}: delete that directory and run again "
+            "with a connection, name a `revision` that has them, or, to ask these rows all the same, set `path` to it."
+        )
+    logger.warning("%s: %s has %s: results on it are not those of the whole set.", name, root, counts)
 
 
 def _readable(name: str, file: Path) -> Path:
