@@ -1,6 +1,5 @@
 """The report in a real browser: it draws its charts, complains about nothing, and asks nobody for anything."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,28 +7,22 @@ import pytest
 
 from drift.evaluation.report import PAGE, report_files
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
 
 @pytest.fixture(scope="module")
-def opened(make_report, tmp_path_factory) -> Iterator[tuple[Any, list[str], list[str]]]:
-    """The page, what it logged, and what it requested; the browser's event loop ends with this module."""
+def opened(chromium, make_report, tmp_path_factory) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """The page, what it logged, and what it requested."""
     directory = tmp_path_factory.mktemp("report")
     for name, text in report_files(make_report).items():
         (directory / name).write_text(text, encoding="utf-8")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page, said, requested = browser.new_page(viewport={"width": 1200, "height": 900}), [], []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: requested.append(request.url))
-        page.goto((directory / PAGE).as_uri())
-        page.wait_for_function("document.querySelectorAll('.chart .main-svg .xtick').length > 0")
-        yield page, said, requested
-        browser.close()
+    page, said, requested = chromium.new_page(viewport={"width": 1200, "height": 900}), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto((directory / PAGE).as_uri())
+    page.wait_for_function("document.querySelectorAll('.chart .main-svg .xtick').length > 0")
+    yield page, said, requested
+    page.close()
 
 
 def test_the_page_draws_every_chart(opened):
