@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from drift.errors import UserError
 from drift.evaluation.made_from import Cost, costs, origins, version_of
 from drift.evaluation.repeat import parameters_yaml, plain_parameters, repeating_parameters, unrepeated
 from drift.evaluation.report import report_files
+from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations, scored_from
 from drift.model_directory import ModelDirectory
 from drift.parameters import TOP_LEVEL_KEYS, check_parameters
 from drift.shards import Shards, write_manifest
+from drift.training.step_log import StepLog, log_fingerprint
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -94,11 +98,16 @@ def test_validated_parameters_are_as_good_as_plain_ones(base):
     assert plain_parameters(validated) == plain_parameters(base)
 
 
+LOG = pd.DataFrame({"step": range(1, 8), "num_tokens": [100] * 7, "seconds": [2.0] * 7, "mfu": [math.nan] * 7})
+
+
 def trained_with(beta="Infinity", seed=1, max_turns=5, path="data/02_intermediate/trajectories/v1/trajectories"):
     sampled = {"path": path, "seed": seed, "n": 32, "temperature": 1.0, "protocol": {"max_turns": max_turns}}
     weighting = {"gamma": 0.9, "beta": beta, "penalty": 0.5}
     return {
+        "fingerprint": "bb",
         "seed": seed,
+        "training_log": log_fingerprint({**row, "mfu": None} for row in LOG.to_dict("records")),
         "training": {"steps": 7, "batch_size": 2, "learning_rate": 1e-5, "no_longer_known": 1},
         "weighted_turns": {
             "path": "x/weighted_turns/v2/weighted_turns",
@@ -141,8 +150,7 @@ def made(tmp_path):
 
 
 def test_costs_are_those_of_what_the_policy_was_trained_from(made):
-    log = pd.DataFrame({"num_tokens": [100] * 7, "tokens_per_second": [50.0] * 7})
-    assert costs(*made, log) == [
+    assert costs(*made, LOG) == [
         Cost("sampling", 100.0, 5000, "sampled"),
         Cost("training", 14.0, 700.0, "trained on"),
         Cost("evaluating reference", 3.0, 10, "sampled"),
@@ -153,9 +161,38 @@ def test_costs_are_those_of_what_the_policy_was_trained_from(made):
 def test_costs_that_are_not_known_are_not_made_up(made):
     conversations, attempts, checkpoint = made
     elsewhere = ModelDirectory(checkpoint.path, trained_with(path="/nowhere/trajectories"))
-    of_another_training = pd.DataFrame({"num_tokens": [100], "tokens_per_second": [50.0]})
+    of_another_training = LOG.assign(seconds=LOG["seconds"] * 2)
     sampling, training, *_ = costs(conversations, attempts, elsewhere, of_another_training)
     assert sampling.seconds is training.seconds is None
+
+
+def test_scores_are_shown_beside_what_they_were_computed_from_and_nothing_else(made):
+    conversations, attempts, checkpoint = made
+    scores = {"made_from": scored_from(conversations, attempts)}
+    assert scores["made_from"]["policies"] == {"reference": "aa", "trained": "bb"}
+    refuse_other_conversations(scores, conversations, attempts)
+    refuse_other_checkpoint(scores, checkpoint)
+    later = replace(conversations, path=conversations.path.parents[1] / "v10" / "eval_trajectories")
+    with pytest.raises(
+        UserError, match=r"from other conversations \(eval_trajectories v9\) than are loaded now \(v10\)"
+    ):
+        refuse_other_conversations(scores, later, attempts)
+    with pytest.raises(UserError, match=r"eval_attempts v9.* than are loaded now \(v10\)"):
+        refuse_other_conversations(scores, conversations, replace(attempts, path=later.path))
+    other = ModelDirectory(checkpoint.path, {**checkpoint.provenance, "fingerprint": "cc"})
+    with pytest.raises(UserError, match=r"another policy \(bb\) than `checkpoint` is now \(cc\)"):
+        refuse_other_checkpoint(scores, other)
+    with pytest.raises(UserError, match="another policy"):
+        refuse_other_checkpoint({}, checkpoint)
+
+
+def test_a_log_is_known_again_after_it_was_a_table(tmp_path):
+    rows = [asdict(StepLog(1, 0.1, 0.2, None, 1 / 3, 1e-5, 3.3, 0.0, 4, 200, 20, 0.7, 285.7, None))] * 2
+    table = pd.DataFrame(rows).astype({"weighted_mean_loss": float, "mfu": float, "held_out_loss": float})
+    table.to_parquet(tmp_path / "log.parquet")
+    read = pd.read_parquet(tmp_path / "log.parquet")
+    assert log_fingerprint(read.to_dict("records")) == log_fingerprint(rows)
+    assert log_fingerprint(read.assign(seconds=0.8).to_dict("records")) != log_fingerprint(rows)
 
 
 def test_origins_name_versions_policies_and_seeds(made):

@@ -291,6 +291,7 @@ def test_the_scores_have_the_documented_shape(finished):
         assert len(benchmark[policy]["multi_at_k"]) == len(benchmark[policy]["ci95"]) == MAX_TURNS
         assert set(benchmark[policy]["verdicts"]) == {"correct", "wrong", "unparsable", "timeout"}
     assert set(scores["averages"]) == {"math", "general", "all"}
+    assert scores["made_from"]["policies"]["trained"] == finished.load("checkpoint").fingerprint
     assert "NaN" not in json.dumps(scores)
 
 

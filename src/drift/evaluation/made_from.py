@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from drift import __version__
 from drift.model_directory import ModelDirectory
 from drift.shards import MANIFEST, Shards
+from drift.training.step_log import log_fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,15 +114,13 @@ def _cost(stage: str, counted: Mapping[str, float]) -> Cost:
 
 
 def _training_cost(training_log: "pd.DataFrame", checkpoint: ModelDirectory) -> Cost:
-    """From the log of the same training: it is not, when it has another number of steps."""
-    steps = checkpoint.provenance.get("training", {}).get("steps")
-    if len(training_log) != steps:
+    if not is_log_of(checkpoint, training_log):
         return Cost("training", None, None, "trained on")
-    seconds = training_log["seconds"] if "seconds" in training_log else seconds_of_steps(training_log)
-    return Cost("training", float(seconds.sum()), float(training_log["num_tokens"].sum()), "trained on")
+    seconds, tokens = float(training_log["seconds"].sum()), float(training_log["num_tokens"].sum())
+    return Cost("training", seconds, tokens, "trained on")
 
 
-def seconds_of_steps(training_log: "pd.DataFrame") -> "pd.Series":
-    """What each step took, where the log has only its rate; a step that computed nothing has none."""
-    took = training_log[training_log["num_tokens"] > 0]
-    return took["num_tokens"] / took["tokens_per_second"]
+def is_log_of(checkpoint: ModelDirectory, training_log: "pd.DataFrame") -> bool:
+    """Whether the log is of the training that made the checkpoint, which knows it by its fingerprint."""
+    rows = training_log.to_dict("records")
+    return log_fingerprint(rows) == checkpoint.provenance.get("training_log")

@@ -19,6 +19,7 @@ from drift.shards import Shards
 from drift.training.examples import Example, examples_fingerprint, read_examples
 from drift.training.job import TrainingJob
 from drift.training.model_card import license_of, model_card, training_data
+from drift.training.step_log import log_fingerprint
 from drift.working_directory import begin_session, working_directory
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def train_policy(
             begin_session(directory, facts, _DESCRIPTION)
             _run(job, examples, directory)
         checkpoint, log = result / "checkpoint", json.loads((result / "log.json").read_text())
-    provenance = _provenance(job, checkpoint, weighted_turns)
+    provenance = _provenance(job, checkpoint, weighted_turns, log)
     hardware, licence = machine_sentence(machine()), license_of(reference.path)
     card = model_card(provenance, log, training_data(weighted_turns), hardware, licence)
     return ModelDirectory(checkpoint, provenance, card), log
@@ -103,7 +104,9 @@ def _run(job: TrainingJob, examples: Sequence[Example], directory: Path) -> None
         torch.cuda.empty_cache()  # evaluation starts an engine on the same GPU; without a GPU this does nothing
 
 
-def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards) -> dict[str, Any]:
+def _provenance(
+    job: TrainingJob, checkpoint: Path, weighted_turns: Shards, log: list[dict[str, Any]]
+) -> dict[str, Any]:
     """What the checkpoint says of itself."""
     own: dict[str, Any] = {"adapter": "training.lora"} if (checkpoint / ADAPTER).is_dir() else {}
     return {
@@ -112,6 +115,7 @@ def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards) -> d
         "reference_model": job.reference_provenance,
         "weighted_turns": {"path": str(weighted_turns.path), **weighted_turns.provenance},
         "training": json.loads(job.training.model_dump_json()),
+        "training_log": log_fingerprint(log),
         "prune_below": job.prune_below,
         "seed": job.seed,
         "packages": {"drift": __version__} | {name: version(name) for name in ("torch", "transformers")},

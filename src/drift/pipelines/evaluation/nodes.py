@@ -84,13 +84,14 @@ def score(
     evaluation: EvaluationParameters,
     seed: Seed,
 ) -> dict[str, Any]:
-    """Computes multi@k, what explains it, its control, and how sure all of it is."""
+    """Computes multi@k, what explains it, its control, and how sure all of it is; says what it was computed from."""
     from drift.evaluation.outcomes import OUTCOME_COLUMNS
     from drift.evaluation.score import score
+    from drift.evaluation.scored_from import KEY, scored_from
     from drift.problems.benchmarks import domains
     from drift.problems.problem import to_table
 
-    return score(
+    scores = score(
         eval_trajectories.read(OUTCOME_COLUMNS),
         to_table(from_frame(eval_problems)),
         protocol.max_turns,
@@ -99,6 +100,7 @@ def score(
         domain_by_benchmark=domains(),
         attempts=eval_attempts.read(OUTCOME_COLUMNS) if eval_attempts.num_rows() else None,
     )
+    return {**scores, KEY: scored_from(eval_trajectories, eval_attempts)}
 
 
 def draw_multi_at_k(multi_at_k: dict[str, Any]) -> Figure:
@@ -137,7 +139,10 @@ def write_report(
     from drift.evaluation.made_from import costs, origins
     from drift.evaluation.repeat import plain_parameters, repeating_parameters, unrepeated
     from drift.evaluation.report import Report, report_files
+    from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations
 
+    refuse_other_conversations(multi_at_k, eval_trajectories, eval_attempts)
+    refuse_other_checkpoint(multi_at_k, checkpoint)
     plain, trained_from = plain_parameters(parameters), checkpoint.provenance
     report = Report(
         multi_at_k,
@@ -153,7 +158,9 @@ def write_report(
 def write_model_card(checkpoint: ModelDirectory, multi_at_k: dict[str, Any]) -> str:
     """Writes the checkpoint's card with what was measured."""
     from drift.evaluation.card import evaluated_card
+    from drift.evaluation.scored_from import refuse_other_checkpoint
 
+    refuse_other_checkpoint(multi_at_k, checkpoint)
     return evaluated_card(checkpoint.card, multi_at_k)
 
 
