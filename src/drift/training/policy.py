@@ -5,16 +5,15 @@ import json
 import logging
 import signal
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from drift import __version__
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
 from drift.machine import machine, machine_sentence
 from drift.model_directory import ADAPTER, ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
+from drift.runs.code import package_versions
 from drift.shards import Shards
 from drift.training.examples import Example, examples_fingerprint, read_examples
 from drift.training.job import TrainingJob
@@ -118,7 +117,7 @@ def _provenance(
         "training_log": log_fingerprint(log),
         "prune_below": job.prune_below,
         "seed": job.seed,
-        "packages": {"drift": __version__} | {name: version(name) for name in ("torch", "transformers")},
+        "packages": package_versions(),
     }
 
 

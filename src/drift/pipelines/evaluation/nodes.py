@@ -14,6 +14,7 @@ from drift.parameters import (
     Seed,
     WeightingParameters,
     WorkingDirectory,
+    complete_parameters,
 )
 from drift.pipelines.problem_frames import from_frame, to_frame
 from drift.shards import Shards, ShardStream
@@ -62,11 +63,12 @@ def evaluate_policies(
 ) -> tuple[ShardStream, ShardStream]:
     """Holds one greedy conversation per held-out problem with each policy, and makes the attempts of the control."""
     from drift.evaluation.conversations import evaluate_policies
+    from drift.evaluation.outcomes import REFERENCE, TRAINED
     from drift.evaluation.policies import named_policies
 
     return evaluate_policies(
         from_frame(eval_problems),
-        {"reference": reference_model, "trained": checkpoint, **named_policies(evaluation.policies)},
+        {REFERENCE: reference_model, TRAINED: checkpoint, **named_policies(evaluation.policies)},
         model,
         protocol,
         evaluation,
@@ -133,22 +135,25 @@ def write_report(
     eval_attempts: Shards,
     checkpoint: ModelDirectory,
     training_log: pd.DataFrame,
+    train_problems: pd.DataFrame,
     parameters: dict[str, Any],
 ) -> dict[str, str]:
-    """Writes the report; a checkpoint and its log are all that it needs of the other stages."""
+    """Writes the report; a checkpoint, its log and its problems are all that it needs of the other stages."""
     from drift.evaluation.made_from import costs, origins
-    from drift.evaluation.repeat import plain_parameters, repeating_parameters, unrepeated
+    from drift.evaluation.repeat import repeating_parameters, unrepeated
     from drift.evaluation.report import Report, report_files
     from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations
+    from drift.rollout.plan import problems_fingerprint
 
     refuse_other_conversations(multi_at_k, eval_trajectories, eval_attempts)
     refuse_other_checkpoint(multi_at_k, checkpoint)
-    plain, trained_from = plain_parameters(parameters), checkpoint.provenance
+    repeating = repeating_parameters(complete_parameters(parameters), checkpoint.provenance)
+    asked = problems_fingerprint(from_frame(train_problems))
     report = Report(
         multi_at_k,
         [multi_at_k_chart, correction_rate_chart, answers_chart],
-        repeating_parameters(plain, trained_from),
-        unrepeated(plain, trained_from),
+        repeating,
+        unrepeated(repeating, checkpoint.provenance, eval_trajectories.provenance, eval_attempts.provenance, asked),
         origins(eval_trajectories, eval_attempts, checkpoint),
         costs(eval_trajectories, eval_attempts, checkpoint, training_log),
     )

@@ -91,6 +91,7 @@ def create_pipeline() -> Pipeline:
                     "eval_attempts",
                     "checkpoint",
                     "training_log",
+                    "train_problems",
                     "parameters",
                 ],
                 outputs="evaluation_report",
