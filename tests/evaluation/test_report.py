@@ -47,7 +47,9 @@ def files(make_report):
 
 
 def test_the_report_is_a_page_its_tables_its_numbers_and_its_parameters(files, make_report):
-    assert set(files) == {"report.html", "table.md", "table.tex", "results.json", "parameters.yml"}
+    charts = {"multi_at_k.html", "correction_rate.html", "answers.html", "plotly.min.js"}
+    assert set(files) == {"report.html", "table.md", "table.tex", "results.json", "parameters.yml"} | charts
+    assert sum(len(text.encode()) for text in files.values()) < 12e6
     results = json.loads(files["results.json"])
     assert results["scores"] == json.loads(json.dumps(make_report.scores))
     assert "NaN" not in files["results.json"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from drift.evaluation.report import PAGE, report_files
 
@@ -55,7 +56,22 @@ def test_the_tables_are_inside_the_page(opened):
     assert page.locator("#control tbody tr").count() == 4
 
 
-def test_every_parameter_can_be_unfolded(opened):
+def test_every_parameter_can_be_unfolded(opened, hostile_name):
     page, _, _ = opened
     page.click("summary")
-    assert "problems.evaluation.path" in page.inner_text("#parameters")
+    settings = yaml.safe_load(page.inner_text("#parameters"))
+    assert settings["problems"]["evaluation"] == {"source": "file", "path": hostile_name}
+
+
+def test_every_chart_opens_as_a_file_of_its_own(chromium, make_report, tmp_path):
+    for name, text in report_files(make_report).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    page, said = chromium.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    for name in make_report.charts:
+        page.goto((tmp_path / f"{name}.html").as_uri())
+        page.wait_for_selector(".chart .main-svg .xtick", state="attached")
+        assert page.locator(".chart .trace").count() > 0
+    assert said == []
+    page.close()

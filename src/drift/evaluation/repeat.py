@@ -4,7 +4,7 @@ What was recorded and cannot be said by one file is told in sentences.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -139,12 +139,3 @@ def _with_numbers(value: Any) -> Any:  # noqa: ANN401
         case "Infinity":
             return math.inf
     return value
-
-
-def flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every parameter by its full name, as `--params` takes it."""
-    for name, value in parameters.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

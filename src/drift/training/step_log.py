@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from drift.fingerprint import fingerprint
 
@@ -47,7 +48,7 @@ class StepLog:
     held_out_loss: float | None = None
 
 
-def log_fingerprint(log: Iterable[Mapping[str, float | None]]) -> str:
+def log_fingerprint(log: Iterable[Mapping[Any, float | None]]) -> str:
     """A short name for a training log, by which a checkpoint knows its own.
 
     Args:

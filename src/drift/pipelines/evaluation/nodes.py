@@ -128,9 +128,6 @@ def draw_answers(multi_at_k: dict[str, Any]) -> Figure:
 
 def write_report(
     multi_at_k: dict[str, Any],
-    multi_at_k_chart: Figure,
-    correction_rate_chart: Figure,
-    answers_chart: Figure,
     eval_trajectories: Shards,
     eval_attempts: Shards,
     checkpoint: ModelDirectory,
@@ -142,6 +139,7 @@ def write_report(
     from drift.evaluation.made_from import costs, origins
     from drift.evaluation.repeat import repeating_parameters, unrepeated
     from drift.evaluation.report import Report, report_files
+    from drift.evaluation.report_charts import report_charts
     from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations
     from drift.rollout.plan import problems_fingerprint
 
@@ -151,7 +149,7 @@ def write_report(
     asked = problems_fingerprint(from_frame(train_problems))
     report = Report(
         multi_at_k,
-        [multi_at_k_chart, correction_rate_chart, answers_chart],
+        report_charts(multi_at_k, checkpoint, training_log),
         repeating,
         unrepeated(repeating, checkpoint.provenance, eval_trajectories.provenance, eval_attempts.provenance, asked),
         origins(eval_trajectories, eval_attempts, checkpoint),

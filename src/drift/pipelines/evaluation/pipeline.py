@@ -84,9 +84,6 @@ def create_pipeline() -> Pipeline:
                 write_report,
                 inputs=[
                     "multi_at_k",
-                    "multi_at_k_chart",
-                    "correction_rate_chart",
-                    "answers_chart",
                     "eval_trajectories",
                     "eval_attempts",
                     "checkpoint",
