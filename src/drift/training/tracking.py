@@ -12,6 +12,7 @@ from drift.parameters import MlflowParameters
 from drift.shards import replace_durably
 from drift.training.job import TrainingJob
 from drift.training.processes import Processes
+from drift.training_parameters import without_credentials
 
 _RUN = "mlflow.json"
 _LONGEST_VALUE = 6000
@@ -69,7 +70,7 @@ def _begin(client: Any, settings: MlflowParameters, job: TrainingJob, directory:
     except MlflowException as error:
         raise UserError(
             f"training.mlflow: runs cannot be kept at {settings.tracking_uri or 'the default place'} "
-            f"({str(error).splitlines()[0]}): correct tracking_uri."
+            f"({without_credentials(str(error).splitlines()[0])}): correct tracking_uri."
         ) from error
     for name, value in {"model": job.policy.provenance["path"], **_flat(job)}.items():
         client.log_param(run_id, name, str(value)[:_LONGEST_VALUE])
