@@ -4,7 +4,7 @@ What was recorded and cannot be said by one file is told in sentences.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -53,33 +53,50 @@ def unrepeated(
         attempts: of `eval_attempts`, by policy.
         train_problems: fingerprint of the training problems there are now.
     """
-    sampled, reference = checkpoint.get("weighted_turns", {}).get("trajectories", {}), checkpoint["reference_model"]
-    said, evaluation = _asked_with(repeating), repeating["evaluation"]
-    control = {name: said[name] for name in ("seed", "model.dtype", "protocol.feedback", "protocol.prompt")}
-    control |= {f"rollout.{name}": repeating["rollout"][name] for name in ("temperature", "top_p", "seed_per_request")}
-    settings = {"evaluation.max_new_tokens": evaluation["max_new_tokens"]}
-    of_conversations = {name: value for name, value in said.items() if name != "seed"} | settings
-    of_attempts = control | settings | {"evaluation.attempts": evaluation["attempts"]}
-    differences = _differences("the trajectories were sampled with", _recorded(sampled), said)
+    return [
+        *_data_unrepeated(repeating, checkpoint.get("weighted_turns", {}).get("trajectories", {}), train_problems),
+        *_training_unrepeated(repeating, checkpoint),
+        *_evaluation_unrepeated(repeating, conversations, attempts),
+    ]
+
+
+def _data_unrepeated(repeating: Mapping[str, Any], sampled: Mapping[str, Any], train_problems: str) -> Iterator[str]:
+    yield from _differences("the trajectories were sampled with", _recorded(sampled), _asked_with(repeating))
     if sampled.get("problems", train_problems) != train_problems:
-        differences.append(
+        yield (
             f"the trajectories were sampled on other training problems ({sampled['problems']}) than `train_problems` "
             f"holds now ({train_problems})"
         )
-    trained = {
+
+
+def _training_unrepeated(repeating: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    said = {"seed": repeating["seed"]} | {f"model.{name}": repeating["model"][name] for name in ("path", "adapter")}
+    reference = checkpoint["reference_model"]
+    recorded = {
         "seed": checkpoint["seed"],
         "model.path": reference["path"],
         "model.adapter": reference.get("adapter"),
     }
-    model = {f"model.{name}": repeating["model"][name] for name in ("path", "adapter")}
-    differences += _differences("the policy was trained with", trained, {"seed": repeating["seed"]} | model)
+    yield from _differences("the policy was trained with", recorded, said)
+
+
+def _evaluation_unrepeated(
+    repeating: Mapping[str, Any],
+    conversations: Mapping[str, Mapping[str, Any]],
+    attempts: Mapping[str, Mapping[str, Any]],
+) -> Iterator[str]:
+    limit = {"evaluation.max_new_tokens": repeating["evaluation"]["max_new_tokens"]}
+    asked = _asked_with(repeating) | limit
+    # Greedy conversations need no seed; attempts have one turn, and are drawn as training data is.
+    greedy = {name: value for name, value in asked.items() if name != "seed"}
+    drawn = {name: value for name, value in asked.items() if name != "protocol.max_turns"}
+    drawn |= {f"rollout.{name}": repeating["rollout"][name] for name in ("temperature", "top_p", "seed_per_request")}
+    drawn |= {"evaluation.attempts": repeating["evaluation"]["attempts"]}
     for policy, facts in conversations.items():
-        recorded = _recorded(facts, "evaluation")
-        differences += _differences(f"the {policy} policy was evaluated with", recorded, of_conversations)
+        yield from _differences(f"the {policy} policy was evaluated with", _recorded(facts, "evaluation"), greedy)
     for policy, facts in attempts.items():
         recorded = _recorded(facts, "evaluation") | ({"evaluation.attempts": facts["n"]} if "n" in facts else {})
-        differences += _differences(f"attempts of the {policy} policy were made with", recorded, of_attempts)
-    return differences
+        yield from _differences(f"attempts of the {policy} policy were made with", recorded, drawn)
 
 
 def _asked_with(repeating: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,13 +122,11 @@ def _recorded(facts: Mapping[str, Any], limit_of: str = "rollout") -> dict[str, 
     return recorded | {f"protocol.{name}": value for name, value in facts.get("protocol", {}).items()}
 
 
-def _differences(what: str, recorded: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
+def _differences(what: str, recorded: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[str]:
     """One sentence for each fact that was recorded and is said otherwise."""
-    return [
-        f"{what} {name} {recorded[name]!r}, where parameters.yml says {value!r}"
-        for name, value in said.items()
-        if name in recorded and recorded[name] != value
-    ]
+    for name, value in said.items():
+        if name in recorded and recorded[name] != value:
+            yield f"{what} {name} {recorded[name]!r}, where parameters.yml says {value!r}"
 
 
 def parameters_yaml(parameters: Mapping[str, Any], differences: list[str]) -> str:
