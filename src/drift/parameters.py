@@ -1,7 +1,8 @@
 """The parameters: one frozen model for each top-level key of `conf/base/parameters.yml`.
 
 Kedro validates them, all together, before any node runs: an unknown name or a value out of range ends the run
-with a sentence. Every field says what it is; names that the paper has are the paper's.
+with a sentence. Every field says what it is; names that the paper has are the paper's. Those of the training are in
+`drift.training_parameters`.
 """
 
 import json
@@ -14,14 +15,37 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag
 from drift.errors import UserError
 from drift.problems.benchmarks import BENCHMARKS
 from drift.problems.sources import ArithmeticSource, ProblemSource, source_name
+from drift.training_parameters import (
+    CREDENTIALS,
+    HeldOutParameters,
+    LoraParameters,
+    MlflowParameters,
+    Parameters,
+    TrainingParameters,
+)
+
+__all__ = [
+    "TOP_LEVEL_KEYS",
+    "EngineParameters",
+    "EvaluationParameters",
+    "FloatType",
+    "HeldOutParameters",
+    "LoraParameters",
+    "MlflowParameters",
+    "ModelParameters",
+    "Parameters",
+    "ProblemsParameters",
+    "ProtocolParameters",
+    "RolloutParameters",
+    "Seed",
+    "TrainingParameters",
+    "WeightingParameters",
+    "WorkingDirectory",
+    "check_parameters",
+    "complete_parameters",
+]
 
 FloatType = Literal["float32", "bfloat16", "float16"]
-
-
-class Parameters(BaseModel):
-    """What all parameter models share: unknown names are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
 
 class Seed(RootModel[Annotated[int, Field(ge=0)]]):
@@ -172,99 +196,6 @@ class WeightingParameters(Parameters):
     """Which turns are trained on: the terminal one (the paper) or all of them (its ablation)."""
 
 
-class LoraParameters(Parameters):
-    """`training.lora`: low-rank adapters are trained in place of the weights (Hu et al. 2021), through peft."""
-
-    rank: int = Field(default=16, ge=1)
-    """Rank of the adapters."""
-    alpha: float = Field(default=32, gt=0, allow_inf_nan=False)
-    """Numerator of their scale, alpha / rank."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapters' inputs that is dropped, by noise keyed by seed, step and pack."""
-    target_modules: list[str] | Literal["all-linear"] = "all-linear"
-    """Names of the layers that get one; `all-linear` means every linear layer but the output layer."""
-    merge: bool = False
-    """Whether the checkpoint has the adapter in its weights; otherwise it is a directory inside, beside the reference's
-    weights, and is served as an adapter."""
-
-
-class HeldOutParameters(Parameters):
-    """`training.held_out`: loss on problems that are kept out of training."""
-
-    share: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the problems that is kept out."""
-    every: int = Field(default=10, ge=1)
-    """Steps from one measurement to the next; the last step is always measured."""
-
-
-class MlflowParameters(Parameters):
-    """`training.mlflow`: the training log as an MLflow run, while it grows."""
-
-    tracking_uri: str | None = None
-    """Where runs are kept: an address or a database, a SQLite file relative to the project; null takes MLflow's own
-    setting (MLFLOW_TRACKING_URI)."""
-    experiment: str = "drift"
-    """Experiment the run belongs to; it is made where it does not exist."""
-
-    def anchored(self, project: Path) -> Self:
-        """The same with a relative SQLite file taken from the project, wherever the command is given."""
-        scheme, _, file = (self.tracking_uri or "").partition(":///")
-        if not scheme.startswith("sqlite") or not file or file.startswith(("/", ":")):
-            return self
-        return self.model_copy(update={"tracking_uri": f"{scheme}:///{project / file}"})
-
-
-class TrainingParameters(Parameters):
-    """`training`: the weighted fine-tuning (Eq. 14 and 15)."""
-
-    steps: int = Field(ge=1)
-    """Number of optimiser steps; the data is passed over as often as they need."""
-    batch_size: int = Field(ge=1)
-    """B: trajectories of one optimiser step, the divisor of the loss."""
-    learning_rate: float = Field(gt=0, allow_inf_nan=False)
-    """Learning rate after warm-up."""
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """What the learning rate does after warm-up: stays (the paper), or falls to 0."""
-    warmup_share: float = Field(default=0.1, ge=0, le=1)
-    """Share of the steps over which the learning rate rises linearly from 0."""
-    weight_decay: float = Field(default=0.1, ge=0, allow_inf_nan=False)
-    """AdamW's decoupled weight decay."""
-    clip_norm: float = Field(default=1.0, gt=0)
-    """Largest norm of the gradient of a whole step; `.inf` never clips."""
-    token_normalisation: Literal["mean", "sum"] = "mean"
-    """How an example's tokens count: their mean (Eq. 14), or their sum, the log-likelihood of Theorem 5."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Number format of the computation; weights and optimiser state are float32 in either case."""
-    micro_batch_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of one forward and backward pass, unless one sequence is longer; it changes memory and speed, not
-    the result. Null takes 2,048 on a CPU and 16,384 on a GPU."""
-    activation_checkpointing: bool | None = None
-    """Whether layers are computed again on the way back, which saves memory for a third more computation; null does so
-    where the memory would not suffice."""
-    compile: bool = False
-    """Whether layers are compiled (`torch.compile`); needs a C++ compiler on a CPU and a minute at the start."""
-    processes: int | None = Field(default=None, ge=1)
-    """Processes on each host, one a GPU; null takes as many as there are GPUs, one on a CPU."""
-    hosts: int = Field(default=1, ge=1)
-    """Number of machines; the others run the command that is printed."""
-    rendezvous: str | None = Field(default=None, min_length=1)
-    """`host:port` of this machine, where the others find it; needed with more than one host."""
-    checkpoint_every: int = Field(default=50, ge=1)
-    """Steps from one saved state to the next; the last two are kept, and the same command continues from them."""
-    held_out: HeldOutParameters | None = None
-    """Loss on problems kept out of training; null keeps none out."""
-    lora: LoraParameters | None = None
-    """Low-rank adapters; null trains all weights."""
-    mlflow: MlflowParameters | None = None
-    """Tracking with MLflow; null tracks nothing. `--env mlflow` turns it on."""
-
-    @model_validator(mode="after")
-    def _hosts_can_meet(self) -> Self:
-        if self.hosts > 1 and self.rendezvous is None:
-            raise ValueError("`hosts` above 1 needs `rendezvous`: say host:port of this machine")
-        return self
-
-
 class EvaluationParameters(Parameters):
     """`evaluation`: greedy conversations with the reference, the trained and other policies."""
 
@@ -322,7 +253,7 @@ def check_parameters(raw: Mapping[str, Any]) -> None:
     if faults:
         raise UserError(
             f"Parameters cannot be used: {'; '.join(faults)}: correct them in conf/ or in --params "
-            "(src/drift/parameters.py explains each)."
+            "(src/drift/parameters.py and training_parameters.py explain each)."
         )
 
 
@@ -337,5 +268,7 @@ def _faults(key: str, model: type[BaseModel], value: object) -> Iterator[str]:
                 yield f"{name} is not a parameter"
             elif fault["type"] == "missing":
                 yield f"{name} is missing"
+            elif fault["type"] == CREDENTIALS:
+                yield f"{name}: {fault['msg']}"
             else:
                 yield f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}, not {fault['input']!r}"

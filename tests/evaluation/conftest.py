@@ -97,7 +97,11 @@ def make_report(make_trajectories, make_problems, hostile_name):
     scores = score(trajectories, problems, 5, 200, 0, attempts=first_turns)
     return Report(
         scores,
-        [multi_at_k_chart(scores), correction_rate_chart(scores), answers_chart(scores)],
+        {
+            "multi_at_k": multi_at_k_chart(scores),
+            "correction_rate": correction_rate_chart(scores),
+            "answers": answers_chart(scores),
+        },
         {"seed": 0, "problems": {"evaluation": {"source": "file", "path": hostile_name}}},
         [f"the policy was trained with {hostile_name!r}, and evaluated with 0"],
         {"policies": {"reference": hostile_name}, "seeds": {"sampling": 0}},

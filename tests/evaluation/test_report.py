@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from drift.errors import UserError
 from drift.evaluation.made_from import Cost, costs, origins, version_of
-from drift.evaluation.repeat import parameters_yaml, plain_parameters, repeating_parameters, unrepeated
+from drift.evaluation.repeat import parameters_yaml, repeating_parameters, unrepeated
 from drift.evaluation.report import report_files
+from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations, scored_from
 from drift.model_directory import ModelDirectory
-from drift.parameters import TOP_LEVEL_KEYS, check_parameters
+from drift.parameters import TOP_LEVEL_KEYS, check_parameters, complete_parameters
 from drift.shards import Shards, write_manifest
+from drift.training.step_log import StepLog, log_fingerprint
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +47,9 @@ def files(make_report):
 
 
 def test_the_report_is_a_page_its_tables_its_numbers_and_its_parameters(files, make_report):
-    assert set(files) == {"report.html", "table.md", "table.tex", "results.json", "parameters.yml"}
+    charts = {"multi_at_k.html", "correction_rate.html", "answers.html", "plotly.min.js"}
+    assert set(files) == {"report.html", "table.md", "table.tex", "results.json", "parameters.yml"} | charts
+    assert sum(len(text.encode()) for text in files.values()) < 12e6
     results = json.loads(files["results.json"])
     assert results["scores"] == json.loads(json.dumps(make_report.scores))
     assert "NaN" not in files["results.json"]
@@ -81,24 +87,27 @@ def base():
     return yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
 
 
-def test_the_parameters_of_a_report_repeat_the_run(base):
-    read = yaml.safe_load(parameters_yaml(plain_parameters(base), []))
-    check_parameters(read | {"working_directory": "data/work"})
-    for key, model in TOP_LEVEL_KEYS.items():
-        if key != "working_directory":
-            assert model.model_validate(read[key]) == model.model_validate(base[key])
-
-
-def test_validated_parameters_are_as_good_as_plain_ones(base):
-    validated = {key: model.model_validate(base[key]) for key, model in TOP_LEVEL_KEYS.items()}
-    assert plain_parameters(validated) == plain_parameters(base)
+LOG = pd.DataFrame({"step": range(1, 8), "num_tokens": [100] * 7, "seconds": [2.0] * 7, "mfu": [math.nan] * 7})
 
 
 def trained_with(beta="Infinity", seed=1, max_turns=5, path="data/02_intermediate/trajectories/v1/trajectories"):
-    sampled = {"path": path, "seed": seed, "n": 32, "temperature": 1.0, "protocol": {"max_turns": max_turns}}
+    sampled = {
+        "dtype": "bfloat16",
+        "problems": "pp",
+        "path": path,
+        "seed": seed,
+        "n": 32,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "protocol": {"max_turns": max_turns},
+    }
     weighting = {"gamma": 0.9, "beta": beta, "penalty": 0.5}
     return {
+        "fingerprint": "bb",
+        "reference_model": {"path": "bundled:smollm2-135m-instruct", "fingerprint": "aa"},
         "seed": seed,
+        "prune_below": 0.25,
+        "training_log": log_fingerprint({**row, "mfu": None} for row in LOG.to_dict("records")),
         "training": {"steps": 7, "batch_size": 2, "learning_rate": 1e-5, "no_longer_known": 1},
         "weighted_turns": {
             "path": "x/weighted_turns/v2/weighted_turns",
@@ -108,22 +117,62 @@ def trained_with(beta="Infinity", seed=1, max_turns=5, path="data/02_intermediat
     }
 
 
+def test_the_parameters_of_a_report_repeat_the_run(base):
+    of_this_run = {"weighted_turns": {}, "reference_model": {}}
+    read = yaml.safe_load(parameters_yaml(repeating_parameters(complete_parameters(base), of_this_run), []))
+    check_parameters(read | {"working_directory": "data/work"})
+    for key, model in TOP_LEVEL_KEYS.items():
+        if key != "working_directory":
+            assert model.model_validate(read[key]) == model.model_validate(base[key])
+
+
+def test_validated_parameters_are_as_good_as_plain_ones(base):
+    validated = {key: model.model_validate(base[key]) for key, model in TOP_LEVEL_KEYS.items()}
+    assert complete_parameters(validated) == complete_parameters(base)
+
+
 def test_what_the_checkpoint_was_made_with_counts_more_than_the_present_settings(base):
-    parameters = repeating_parameters(plain_parameters(base), trained_with())
+    parameters = repeating_parameters(complete_parameters(base), trained_with())
     assert parameters["rollout"]["n"] == 32 and parameters["rollout"]["temperature"] == 1.0
     assert parameters["training"]["steps"] == 7 and "no_longer_known" not in parameters["training"]
-    assert parameters["weighting"]["beta"] == math.inf
+    assert parameters["weighting"]["beta"] == math.inf and parameters["weighting"]["prune_below"] == 0.25
     assert yaml.safe_load(parameters_yaml(parameters, []))["weighting"]["beta"] == math.inf
-    assert parameters["evaluation"] == plain_parameters(base)["evaluation"]
+    assert parameters["evaluation"] == complete_parameters(base)["evaluation"]
 
 
 def test_what_one_file_cannot_say_is_said(base):
-    plain = plain_parameters(base)
-    assert unrepeated(plain, trained_with(seed=0)) == []
-    sentences = unrepeated(plain, trained_with(seed=1, max_turns=3))
-    assert len(sentences) == 3
-    assert sentences[2] == "the trajectories were sampled with protocol.max_turns 3, and evaluated with 5"
-    assert "# Not in one file: the trajectories were sampled with seed 1" in parameters_yaml(plain, sentences)
+    def said(parameters=base, conversations=None, attempts=None, problems="pp", **trained):
+        checkpoint = trained_with(**{"seed": 0} | trained)
+        repeating = repeating_parameters(complete_parameters(parameters), checkpoint)
+        return unrepeated(repeating, checkpoint, conversations or {}, attempts or {}, problems)
+
+    assert said() == []
+    sentences = said(seed=1, max_turns=3)
+    assert sentences == [
+        "the trajectories were sampled with seed 1, where parameters.yml says 0",
+        "the trajectories were sampled with protocol.max_turns 3, where parameters.yml says 5",
+        "the policy was trained with seed 1, where parameters.yml says 0",
+    ]
+    assert "# Not in one file: the trajectories were sampled with seed 1" in parameters_yaml({}, sentences)
+    assert "other training problems (pp)" in said(problems="qq")[0]
+    other_model = base | {"model": {"path": "/m", "dtype": "float32"}}
+    assert [sentence.split(",")[0] for sentence in said(other_model)] == [
+        "the trajectories were sampled with model.dtype 'bfloat16'",
+        "the policy was trained with model.path 'bundled:smollm2-135m-instruct'",
+    ]
+
+
+def test_what_the_evaluation_recorded_is_compared_with_the_file(base):
+    checkpoint = trained_with(seed=0)
+    repeating = repeating_parameters(complete_parameters(base), checkpoint)
+    greedy = {"dtype": "bfloat16", "temperature": 0.0, "seed": 0, "max_new_tokens": 24, "protocol": {"max_turns": 5}}
+    drawn = greedy | {"temperature": 0.8, "n": 3, "protocol": {"max_turns": 1}}
+    assert unrepeated(repeating, checkpoint, {"trained": greedy}, {}, "pp") == []
+    assert unrepeated(repeating, checkpoint, {"trained": greedy | {"max_new_tokens": 9}}, {"trained": drawn}, "pp") == [
+        "the trained policy was evaluated with evaluation.max_new_tokens 9, where parameters.yml says 24",
+        "attempts of the trained policy were made with rollout.temperature 0.8, where parameters.yml says 1.0",
+        "attempts of the trained policy were made with evaluation.attempts 3, where parameters.yml says 0",
+    ]
 
 
 @pytest.fixture
@@ -141,8 +190,7 @@ def made(tmp_path):
 
 
 def test_costs_are_those_of_what_the_policy_was_trained_from(made):
-    log = pd.DataFrame({"num_tokens": [100] * 7, "tokens_per_second": [50.0] * 7})
-    assert costs(*made, log) == [
+    assert costs(*made, LOG) == [
         Cost("sampling", 100.0, 5000, "sampled"),
         Cost("training", 14.0, 700.0, "trained on"),
         Cost("evaluating reference", 3.0, 10, "sampled"),
@@ -153,9 +201,38 @@ def test_costs_are_those_of_what_the_policy_was_trained_from(made):
 def test_costs_that_are_not_known_are_not_made_up(made):
     conversations, attempts, checkpoint = made
     elsewhere = ModelDirectory(checkpoint.path, trained_with(path="/nowhere/trajectories"))
-    of_another_training = pd.DataFrame({"num_tokens": [100], "tokens_per_second": [50.0]})
+    of_another_training = LOG.assign(seconds=LOG["seconds"] * 2)
     sampling, training, *_ = costs(conversations, attempts, elsewhere, of_another_training)
     assert sampling.seconds is training.seconds is None
+
+
+def test_scores_are_shown_beside_what_they_were_computed_from_and_nothing_else(made):
+    conversations, attempts, checkpoint = made
+    scores = {"made_from": scored_from(conversations, attempts)}
+    assert scores["made_from"]["policies"] == {"reference": "aa", "trained": "bb"}
+    refuse_other_conversations(scores, conversations, attempts)
+    refuse_other_checkpoint(scores, checkpoint)
+    later = replace(conversations, path=conversations.path.parents[1] / "v10" / "eval_trajectories")
+    with pytest.raises(
+        UserError, match=r"from other conversations \(eval_trajectories v9\) than are loaded now \(v10\)"
+    ):
+        refuse_other_conversations(scores, later, attempts)
+    with pytest.raises(UserError, match=r"eval_attempts v9.* than are loaded now \(v10\)"):
+        refuse_other_conversations(scores, conversations, replace(attempts, path=later.path))
+    other = ModelDirectory(checkpoint.path, {**checkpoint.provenance, "fingerprint": "cc"})
+    with pytest.raises(UserError, match=r"another policy \(bb\) than `checkpoint` is now \(cc\)"):
+        refuse_other_checkpoint(scores, other)
+    with pytest.raises(UserError, match="another policy"):
+        refuse_other_checkpoint({}, checkpoint)
+
+
+def test_a_log_is_known_again_after_it_was_a_table(tmp_path):
+    rows = [asdict(StepLog(1, 0.1, 0.2, None, 1 / 3, 1e-5, 3.3, 0.0, 4, 200, 20, 0.7, 285.7, None))] * 2
+    table = pd.DataFrame(rows).astype({"weighted_mean_loss": float, "mfu": float, "held_out_loss": float})
+    table.to_parquet(tmp_path / "log.parquet")
+    read = pd.read_parquet(tmp_path / "log.parquet")
+    assert log_fingerprint(read.to_dict("records")) == log_fingerprint(rows)
+    assert log_fingerprint(read.assign(seconds=0.8).to_dict("records")) != log_fingerprint(rows)
 
 
 def test_origins_name_versions_policies_and_seeds(made):
@@ -164,4 +241,5 @@ def test_origins_name_versions_policies_and_seeds(made):
     assert found["policies"] == {"reference": "aa", "trained": "bb"}
     assert found["seeds"] == {"sampling": 1, "training": 1}
     assert found["packages"]["drift"] and found["packages"]["numpy"]
+    assert found["code"]["version"] and found["machine"]["cores"]
     assert version_of("data/work/rollout/0a1b") == "0a1b"

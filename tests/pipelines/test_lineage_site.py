@@ -3,11 +3,10 @@
 import functools
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -20,8 +19,7 @@ from drift.pipelines.problem_frames import to_frame
 from drift.problems.sources import ArithmeticSource, load_problems
 from drift.shards import ShardStream
 from drift.training.charts import learning_curve_chart
-
-playwright = pytest.importorskip("playwright.sync_api")
+from drift.training.step_log import StepLog
 
 LAYERS = ["raw", "primary", "intermediate", "feature", "model_input", "models", "model_output", "reporting"]
 PROGRAM = "model.generate(**inputs, do_sample=False, max_new_tokens=24)  # a_b *c*"
@@ -33,7 +31,9 @@ CARD = f"---\ntags: [drift]\n---\n\n# A card\n\nIt says\nmuch.\n\n{TABLE}\n\n```
 def site(project_path, kedro, tmp_path_factory) -> Iterator[tuple[str, dict[str, str]]]:
     """Where the site is served, and the ids of its datasets, after some of the catalog was saved."""
     problems = to_frame(load_problems(ArithmeticSource(source="arithmetic", limit=12), "train", 0))
-    log = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "weighted_loss": [0.9, 0.4], "gradient_norm": [2.0, 1.0]})
+    log = pd.DataFrame([asdict(step_log(1, 0.9)), asdict(step_log(2, 0.4))]).astype(
+        {"mfu": float, "held_out_loss": float}
+    )
     policy = tmp_path_factory.mktemp("policy")
     (policy / "config.json").write_text("{}")
     bootstrap_project(project_path)
@@ -58,26 +58,39 @@ def site(project_path, kedro, tmp_path_factory) -> Iterator[tuple[str, dict[str,
         server.shutdown()
 
 
+def step_log(step: int, loss: float) -> StepLog:
+    """One step of a training without held-out problems, on a machine whose peak is not known."""
+    return StepLog(
+        step=step,
+        loss=loss,
+        weighted_loss=loss,
+        weighted_mean_loss=loss,
+        gradient_norm=2.0,
+        learning_rate=1e-5,
+        effective_sample_size=3.5,
+        pruned_mass=0.0,
+        num_computed=4,
+        num_tokens=200,
+        num_targets=20,
+        seconds=0.5,
+        tokens_per_second=400.0,
+        mfu=None,
+    )
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture(scope="module")
-def page(site):
+def page(chromium, site):
     """A page of a real browser that reaches the site and nothing else (Kedro-Viz asks a host for its fonts)."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    with playwright.sync_playwright() as started:
-        own = Path(started.chromium.executable_path)
-        if not (found or own.exists()):
-            pytest.skip("no Chromium here")
-        browser = started.chromium.launch(executable_path=found or str(own), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.route(lambda url: not url.startswith(site[0]), lambda route: route.abort())
-        page.set_default_timeout(20_000)
-        yield page
-        browser.close()
+    page = chromium.new_page(viewport={"width": 1500, "height": 1000})
+    page.route(lambda url: not url.startswith(site[0]), lambda route: route.abort())
+    page.set_default_timeout(20_000)
+    yield page
+    page.close()
 
 
 @pytest.fixture
@@ -106,14 +119,14 @@ def test_a_chart_is_drawn(show):
     panel = show("learning_curve")
     panel.locator(".js-plotly-plot .main-svg").first.wait_for()
     assert panel.locator(".js-plotly-plot .scatterlayer path.js-line").count() > 0
-    assert "Weighted loss over 2 steps" in panel.locator(".js-plotly-plot").text_content()
+    assert "Weighted mean loss over 2 steps: 0.90 → 0.40" in panel.locator(".js-plotly-plot").text_content()
 
 
 @pytest.mark.parametrize(
     ("name", "texts"),
     [
         ("train_problems", ["problem_id", "arithmetic", "numeric"]),
-        ("training_log", ["weighted_loss", "gradient_norm", "0.4"]),
+        ("training_log", ["weighted_mean_loss", "gradient_norm", "0.4"]),
         ("trajectories", ["14+16", "[{'response': '14 + 16 = 30'", "…"]),
         ("multi_at_k", ["benchmarks", "arithmetic"]),
         ("reference_model", ["some_model_of_mine"]),

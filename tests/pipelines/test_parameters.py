@@ -76,6 +76,17 @@ def test_all_faults_are_in_one_sentence(parameters):
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("address", ["https://me:secret@host/x", "https://secret@host", "mysql+pymysql://a:secret@b/c"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(parameters, address):
+    parameters["training"]["mlflow"] = {"tracking_uri": address}
+    with pytest.raises(UserError, match=r"training\.mlflow\.tracking_uri: .* MLFLOW_TRACKING_URI") as error:
+        check_parameters(parameters)
+    assert "secret" not in str(error.value)
+    for harmless in ("http://host:5000/a@b", "sqlite:////tmp/runs.db", "file:///tmp/a@b", None):
+        parameters["training"]["mlflow"] = {"tracking_uri": harmless}
+        check_parameters(parameters)
+
+
 def test_beta_may_be_infinite(parameters):
     parameters["weighting"]["beta"] = float("inf")
     check_parameters(parameters)

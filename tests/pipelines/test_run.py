@@ -291,6 +291,7 @@ def test_the_scores_have_the_documented_shape(finished):
         assert len(benchmark[policy]["multi_at_k"]) == len(benchmark[policy]["ci95"]) == MAX_TURNS
         assert set(benchmark[policy]["verdicts"]) == {"correct", "wrong", "unparsable", "timeout"}
     assert set(scores["averages"]) == {"math", "general", "all"}
+    assert scores["made_from"]["policies"]["trained"] == finished.load("checkpoint").fingerprint
     assert "NaN" not in json.dumps(scores)
 
 
@@ -305,7 +306,9 @@ def test_charts_and_log_are_there(finished):
 
 def test_the_report_is_one_page_with_everything_beside_it(finished):
     report = finished.load("evaluation_report")
-    assert {file.name for file in report.iterdir()} >= {"report.html", "table.md", "table.tex", "parameters.yml"}
+    charts = ("multi_at_k", "correction_rate", "answers", "learning_curve", "composition", "returns_and_weights")
+    beside = {"table.md", "table.tex", "parameters.yml", *(f"{name}.html" for name in charts)}
+    assert {file.name for file in report.iterdir()} > {"report.html"} | beside
     results = json.loads((report / "results.json").read_text())
     assert results["scores"] == finished.load("multi_at_k")
     sampling, *others = results["costs"]

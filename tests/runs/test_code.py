@@ -49,4 +49,7 @@ def test_without_a_checkout_nothing_is_claimed(tmp_path):
 def test_versions_are_those_installed():
     import numpy
 
-    assert package_versions()["numpy"] == numpy.__version__
+    import drift
+
+    versions = package_versions()
+    assert (versions["drift"], versions["numpy"]) == (drift.__version__, numpy.__version__)

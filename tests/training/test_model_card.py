@@ -31,7 +31,13 @@ def provenance(path: str = "bundled:smollm2-135m-instruct") -> dict:
         "fingerprint": "cccc",
         "reference_model": {"path": path, "fingerprint": "aaaa"},
         "weighted_turns": {"path": "/data", "trajectories": SAMPLING, "weighting": WEIGHTING},
-        "training": {"steps": 2, "learning_rate": 2e-5, "adapter": None},
+        "training": {
+            "steps": 2,
+            "learning_rate": 2e-5,
+            "held_out": None,
+            "lora": {"rank": 16, "target_modules": ["q_proj", "v_proj"]},
+            "mlflow": {"tracking_uri": "http://me:secret@host", "experiment": "drift"},
+        },
         "prune_below": 0.001,
         "seed": 7,
         "packages": {"drift": "0.1.0", "torch": "2.13.0"},
@@ -82,7 +88,14 @@ def test_every_number_of_the_data_and_the_log_is_there(card):
         "2 cores of a processor, no GPU",
     ):
         assert text in card, text
-    assert "training.adapter" not in card, "what was not set is not said"
+    assert "training.held_out" not in card, "what was not set is not said"
+
+
+def test_nested_settings_are_rows_and_addresses_are_not_told(card):
+    assert "| `training.lora.rank` | 16 |" in card
+    assert "| `training.lora.target_modules` | q_proj, v_proj |" in card
+    assert "| `training.mlflow.experiment` | drift |" in card
+    assert "secret" not in card and "{'" not in card
 
 
 def test_the_program_that_shows_how_to_use_it_is_one(card):

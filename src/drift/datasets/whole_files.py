@@ -33,6 +33,10 @@ class _WholeFile(OwnVersion):
         finally:
             self._saving = False
 
+    def place(self) -> Path:
+        """Where the newest complete version lies, or the one that this run has made."""
+        return Path(self._dataset()._get_load_path())
+
     def _get_save_path(self) -> PurePosixPath:
         path: PurePosixPath = self._dataset()._get_save_path()
         return path.with_name(f".{path.name}.{os.getpid()}.partial") if self._saving else path
@@ -60,7 +64,3 @@ class MarkdownDataset(_WholeFile, text.TextDataset):
 
 class TextDataset(_WholeFile, text.TextDataset):
     """`kedro_datasets.text.TextDataset`, whole or not there."""
-
-    def place(self) -> Path:
-        """Where the newest complete version lies, or the one that this run has made."""
-        return Path(self._get_load_path())

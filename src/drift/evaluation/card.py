@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from drift.evaluation.outcomes import TRAINED
 from drift.evaluation.summary import summary_markdown
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
-
-TRAINED = "trained"
 
 
 def evaluated_card(card: str | None, scores: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from drift.errors import UserError
+from drift.evaluation.outcomes import REFERENCE, TRAINED
 from drift.model_directory import ModelDirectory
 from drift.parameters import EvaluationParameters, ModelParameters, ProtocolParameters, RolloutParameters
 from drift.problems.problem import Problem
@@ -82,8 +83,8 @@ def refuse_other_reference(policies: Mapping[str, ModelDirectory]) -> None:
     Raises:
         UserError: when they do not belong together.
     """
-    trained_from = policies["trained"].provenance["reference_model"]["fingerprint"]
-    if trained_from != policies["reference"].fingerprint:
+    trained_from = policies[TRAINED].provenance["reference_model"]["fingerprint"]
+    if trained_from != policies[REFERENCE].fingerprint:
         raise UserError(
             f"`checkpoint` was trained from another model ({trained_from}) than `reference_model` is now "
             f"({policies['reference'].provenance['path']}): set model.path to the model it was trained from and run "

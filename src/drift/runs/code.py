@@ -24,6 +24,7 @@ PACKAGES = (
     "pydantic",
     "kedro",
     "kedro-datasets",
+    "plotly",
 )
 _GIT_SECONDS = 10.0
 
@@ -51,8 +52,8 @@ def git_state(directory: Path) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of those of `PACKAGES` that are installed."""
-    versions = {"python": platform.python_version()}
+    """Versions of this package, of Python, and of those of `PACKAGES` that are installed."""
+    versions = {"drift": drift.__version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)

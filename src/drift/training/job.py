@@ -83,7 +83,6 @@ class TrainingJob:
             "prune_below": self.prune_below,
             "seed": self.seed,
         }
-        partial.touch(mode=0o600)  # MLflow's address may hold a password
         partial.write_text(json.dumps(content, indent=2) + "\n")
         replace_durably(partial, path)
 

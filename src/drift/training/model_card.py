@@ -190,9 +190,19 @@ def _setting_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]
     for name in ("gamma", "beta", "penalty", "retain"):
         yield f"`weighting.{name}`", weighting[name]
     yield "`weighting.prune_below`", provenance["prune_below"]
-    for name, value in provenance["training"].items():
-        if value is not None:
-            yield f"`training.{name}`", value
+    yield from _named_settings("training", provenance["training"])
+
+
+def _named_settings(prefix: str, settings: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    """A row for each setting that was set, by its full name; where MLflow keeps its runs is nobody else's concern."""
+    for name, value in settings.items():
+        full = f"{prefix}.{name}"
+        if isinstance(value, Mapping):
+            yield from _named_settings(full, value)
+        elif isinstance(value, list):
+            yield f"`{full}`", ", ".join(map(str, value))
+        elif value is not None and full != "training.mlflow.tracking_uri":
+            yield f"`{full}`", value
 
 
 def _cost_rows(log: Sequence[Mapping[str, float]], hardware: str) -> Iterable[tuple[str, object]]:

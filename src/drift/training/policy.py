@@ -5,19 +5,19 @@ import json
 import logging
 import signal
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from drift import __version__
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
 from drift.model_directory import ADAPTER, ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
+from drift.runs.code import package_versions
 from drift.shards import Shards
 from drift.training.examples import Example, examples_fingerprint, read_examples
 from drift.training.job import TrainingJob
 from drift.training.model_card import license_of, model_card, training_data
+from drift.training.step_log import log_fingerprint
 from drift.working_directory import begin_session, working_directory
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def train_policy(
             _run(job, examples, directory)
         checkpoint = result / "checkpoint"
         log, made_with = (json.loads((result / name).read_text()) for name in ("log.json", "made_with.json"))
-    provenance = _provenance(job, checkpoint, weighted_turns, made_with["training"])
+    provenance = _provenance(job, checkpoint, weighted_turns, log, made_with["training"])
     licence = license_of(reference.path)
     card = model_card(provenance, log, training_data(weighted_turns), made_with["machine"], licence)
     return ModelDirectory(checkpoint, provenance, card), log
@@ -117,7 +117,13 @@ def _clear_states(directory: Path) -> None:
     States(directory, Processes.alone()).clear()
 
 
-def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards, settings: dict[str, Any]) -> dict[str, Any]:
+def _provenance(
+    job: TrainingJob,
+    checkpoint: Path,
+    weighted_turns: Shards,
+    log: list[dict[str, Any]],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
     """What the checkpoint says of itself; `settings` are those it was made with."""
     own: dict[str, Any] = {"adapter": "training.lora"} if (checkpoint / ADAPTER).is_dir() else {}
     return {
@@ -126,9 +132,10 @@ def _provenance(job: TrainingJob, checkpoint: Path, weighted_turns: Shards, sett
         "reference_model": job.reference_provenance,
         "weighted_turns": {"path": str(weighted_turns.path), **weighted_turns.provenance},
         "training": settings,
+        "training_log": log_fingerprint(log),
         "prune_below": job.prune_below,
         "seed": job.seed,
-        "packages": {"drift": __version__} | {name: version(name) for name in ("torch", "transformers")},
+        "packages": package_versions(),
     }
 
 

@@ -1,6 +1,10 @@
-"""One row of the training log."""
+"""One row of the training log, and the name of a whole log."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from drift.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +46,16 @@ class StepLog:
     tokens_per_second: float
     mfu: float | None
     held_out_loss: float | None = None
+
+
+def log_fingerprint(log: Iterable[Mapping[Any, float | None]]) -> str:
+    """A short name for a training log, by which a checkpoint knows its own.
+
+    Args:
+        log: its rows, also as a table gives them back: with 2.0 for 2, and NaN for None.
+    """
+    return fingerprint({"rows": [{name: _number(value) for name, value in row.items()} for row in log]})
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)

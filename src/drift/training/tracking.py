@@ -175,7 +175,7 @@ def _refusing(settings: MlflowParameters) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return without_credentials((str(error).splitlines() or [type(error).__name__])[0].rstrip("."))
 
 
 def _client(settings: MlflowParameters) -> "MlflowClient":

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.chart_style import BLUE, GRID, ORANGE, house_layout
-from drift.weighting.histogram import Histogram
+from drift.shards import Shards
+from drift.weighting.histogram import Histogram, histogram
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Bar, Figure
@@ -49,6 +50,15 @@ def returns_and_weights_chart(returns: Histogram, log_weights: Histogram, effect
         **house_layout(title(int(log_weights.count_X.sum()), effective_sample_size), height=420),
         bargap=0.03,
         showlegend=False,
+    )
+
+
+def chart_of_weights(shaped_returns: Shards, weighted_turns: Shards, effective_sample_size: float) -> "Figure":
+    """The chart of a whole data set, read shard by shard."""
+    return returns_and_weights_chart(
+        histogram(lambda: shaped_returns.values("shaped_return"), NUM_BINS),
+        histogram(lambda: map(log_weight, weighted_turns.values("weight")), NUM_BINS),
+        effective_sample_size,
     )
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.errors import UserError
+from drift.evaluation.outcomes import REFERENCE
 from drift.evaluation.viewer.selection import ProblemSize, choose_problems
 from drift.parameters import WeightingParameters
 from drift.problems.problem import Problem
@@ -115,9 +116,7 @@ def training_conversations(
     for table in _rows(trajectories, chosen):
         for row in table.to_pylist():
             key = row["problem_id"], row["trajectory_id"]
-            conversations.append(
-                _conversation(row, "reference", returns[key], examples.get(key), weighting.prune_below)
-            )
+            conversations.append(_conversation(row, REFERENCE, returns[key], examples.get(key), weighting.prune_below))
     return _shown(conversations, problems, sizes)
 
 

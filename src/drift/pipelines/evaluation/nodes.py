@@ -14,6 +14,7 @@ from drift.parameters import (
     Seed,
     WeightingParameters,
     WorkingDirectory,
+    complete_parameters,
 )
 from drift.pipelines.problem_frames import from_frame, to_frame
 from drift.shards import Shards, ShardStream
@@ -62,11 +63,12 @@ def evaluate_policies(
 ) -> tuple[ShardStream, ShardStream]:
     """Holds one greedy conversation per held-out problem with each policy, and makes the attempts of the control."""
     from drift.evaluation.conversations import evaluate_policies
+    from drift.evaluation.outcomes import REFERENCE, TRAINED
     from drift.evaluation.policies import named_policies
 
     return evaluate_policies(
         from_frame(eval_problems),
-        {"reference": reference_model, "trained": checkpoint, **named_policies(evaluation.policies)},
+        {REFERENCE: reference_model, TRAINED: checkpoint, **named_policies(evaluation.policies)},
         model,
         protocol,
         evaluation,
@@ -84,13 +86,14 @@ def score(
     evaluation: EvaluationParameters,
     seed: Seed,
 ) -> dict[str, Any]:
-    """Computes multi@k, what explains it, its control, and how sure all of it is."""
+    """Computes multi@k, what explains it, its control, and how sure all of it is; says what it was computed from."""
     from drift.evaluation.outcomes import OUTCOME_COLUMNS
     from drift.evaluation.score import score
+    from drift.evaluation.scored_from import KEY, scored_from
     from drift.problems.benchmarks import domains
     from drift.problems.problem import to_table
 
-    return score(
+    scores = score(
         eval_trajectories.read(OUTCOME_COLUMNS),
         to_table(from_frame(eval_problems)),
         protocol.max_turns,
@@ -99,6 +102,7 @@ def score(
         domain_by_benchmark=domains(),
         attempts=eval_attempts.read(OUTCOME_COLUMNS) if eval_attempts.num_rows() else None,
     )
+    return {**scores, KEY: scored_from(eval_trajectories, eval_attempts)}
 
 
 def draw_multi_at_k(multi_at_k: dict[str, Any]) -> Figure:
@@ -124,26 +128,30 @@ def draw_answers(multi_at_k: dict[str, Any]) -> Figure:
 
 def write_report(
     multi_at_k: dict[str, Any],
-    multi_at_k_chart: Figure,
-    correction_rate_chart: Figure,
-    answers_chart: Figure,
     eval_trajectories: Shards,
     eval_attempts: Shards,
     checkpoint: ModelDirectory,
     training_log: pd.DataFrame,
+    train_problems: pd.DataFrame,
     parameters: dict[str, Any],
 ) -> dict[str, str]:
-    """Writes the report; a checkpoint and its log are all that it needs of the other stages."""
+    """Writes the report; a checkpoint, its log and its problems are all that it needs of the other stages."""
     from drift.evaluation.made_from import costs, origins
-    from drift.evaluation.repeat import plain_parameters, repeating_parameters, unrepeated
+    from drift.evaluation.repeat import repeating_parameters, unrepeated
     from drift.evaluation.report import Report, report_files
+    from drift.evaluation.report_charts import report_charts
+    from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations
+    from drift.rollout.plan import problems_fingerprint
 
-    plain, trained_from = plain_parameters(parameters), checkpoint.provenance
+    refuse_other_conversations(multi_at_k, eval_trajectories, eval_attempts)
+    refuse_other_checkpoint(multi_at_k, checkpoint)
+    repeating = repeating_parameters(complete_parameters(parameters), checkpoint.provenance)
+    asked = problems_fingerprint(from_frame(train_problems))
     report = Report(
         multi_at_k,
-        [multi_at_k_chart, correction_rate_chart, answers_chart],
-        repeating_parameters(plain, trained_from),
-        unrepeated(plain, trained_from),
+        report_charts(multi_at_k, checkpoint, training_log),
+        repeating,
+        unrepeated(repeating, checkpoint.provenance, eval_trajectories.provenance, eval_attempts.provenance, asked),
         origins(eval_trajectories, eval_attempts, checkpoint),
         costs(eval_trajectories, eval_attempts, checkpoint, training_log),
     )
@@ -153,7 +161,9 @@ def write_report(
 def write_model_card(checkpoint: ModelDirectory, multi_at_k: dict[str, Any]) -> str:
     """Writes the checkpoint's card with what was measured."""
     from drift.evaluation.card import evaluated_card
+    from drift.evaluation.scored_from import refuse_other_checkpoint
 
+    refuse_other_checkpoint(multi_at_k, checkpoint)
     return evaluated_card(checkpoint.card, multi_at_k)
 
 

@@ -37,8 +37,13 @@ def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: 
     retention.refuse_parts_of_problems(trajectories)
     pairs = zip(trajectories.tables(retention.EXAMPLE_INPUTS), shaped_returns.tables(), strict=True)
     tables = (retention.weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
-    # By way of JSON text, because an infinite beta becomes a string only there.
-    return ShardStream(tables, {**shaped_returns.provenance, "weighting": json.loads(weighting.model_dump_json())})
+    provenance = {
+        **shaped_returns.provenance,
+        "shaped_returns": {"path": str(shaped_returns.path)},
+        # By way of JSON text, because an infinite beta becomes a string only there.
+        "weighting": json.loads(weighting.model_dump_json()),
+    }
+    return ShardStream(tables, provenance)
 
 
 def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting: WeightingParameters) -> dict[str, Any]:
@@ -50,14 +55,9 @@ def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting:
 
 def draw_weights(shaped_returns: Shards, weighted_turns: Shards, weighting_summary: dict[str, Any]) -> Figure:
     """Draws the distribution of returns and weights."""
-    from drift.weighting.charts import NUM_BINS, log_weight, returns_and_weights_chart
-    from drift.weighting.histogram import histogram
+    from drift.weighting.charts import chart_of_weights
 
-    return returns_and_weights_chart(
-        histogram(lambda: shaped_returns.values("shaped_return"), NUM_BINS),
-        histogram(lambda: map(log_weight, weighted_turns.values("weight")), NUM_BINS),
-        weighting_summary["effective_sample_size"],
-    )
+    return chart_of_weights(shaped_returns, weighted_turns, weighting_summary["effective_sample_size"])
 
 
 def draw_composition(weighting_summary: dict[str, Any]) -> Figure:
