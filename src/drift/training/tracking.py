@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from drift.errors import UserError
 from drift.parameters import MlflowParameters
 from drift.shards import replace_durably
+from drift.training_parameters import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
