@@ -1,6 +1,7 @@
 """The output layer at target positions: -log pi of each target token, without logits of the whole pack at once.
 
-Logits are made for a few rows at a time, reduced to one number a row, and made again when gradients are asked for.
+Where there are many, logits are made for a few rows at a time, reduced to one number a row, and made again when
+gradients are asked for.
 torch's own fused form (`linear_cross_entropy`) is compared in `benchmarks/output_layer.py`.
 
 Shapes: _T target tokens, _D hidden size, _V vocabulary.
@@ -38,6 +39,9 @@ def token_nll(
         scale: factor on the logits.
         logit_bytes: most bytes of logits at the same time; it changes memory, not the result.
     """
+    if 4 * len(target_T) * len(weight_VD) <= logit_bytes:  # few enough to keep: nothing is made twice
+        logits = _logits(hidden_TD, weight_VD, bias_V, softcap, scale)
+        return torch.nn.functional.cross_entropy(logits, target_T, reduction="none")
     return _TokenNLL.apply(hidden_TD, weight_VD, bias_V, target_T, softcap, scale, logit_bytes)
 
 

@@ -124,8 +124,9 @@ def _prepare(job: TrainingJob, examples: Sequence[Example], processes: Processes
     policy = load_policy(job.policy.path, place, job.model.trust_remote_code, job.policy.adapter)
     adapter = add_adapter(policy.model, training.lora) if training.lora else None
     size = ModelSize.of(policy)
-    activations = activation_bytes_per_token(policy, computing_dtype, processes.device)
-    if training.activation_checkpointing is True:
+    automatic = training.activation_checkpointing is None
+    activations = activation_bytes_per_token(policy, computing_dtype, processes.device) if automatic else 0.0
+    if training.activation_checkpointing:
         checkpoint_activations(policy.model)
     if training.compile:
         compile_layers(policy.model)
@@ -135,7 +136,7 @@ def _prepare(job: TrainingJob, examples: Sequence[Example], processes: Processes
         else ShardedWeights(policy, computing_dtype, processes.device)
     )
     optimizer = NamedAdamW(weights.by_name, training)
-    if training.activation_checkpointing is None:
+    if automatic:
         budget = most_tokens(training.micro_batch_tokens, processes.device)
         longest = max(budget, *(len(example.token_ids) for example in examples))
         _checkpoint_if_needed(policy, weights, activations, longest, processes)
