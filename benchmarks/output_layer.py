@@ -125,7 +125,7 @@ def measured(targets: int) -> dict[str, Any]:
             if form != SLOW:
                 times[form].append(step(form, given))
                 wrong[form] = error(given, exact)
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for form in FORMS:
         command = [sys.executable, __file__, "--form", form, "--targets", str(targets)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
