@@ -1,165 +1,233 @@
-"""How much of an evaluation's wall time is not the engine's: many short problems through the pipeline's own nodes.
+"""How much of an evaluation's wall time is not the engine's: the whole pipeline against a bare loop over its requests.
 
     python benchmarks/evaluation.py [PROBLEMS]
 
-Sums of two addends, five turns, 24 new tokens, greedy, the bundled model. It is one policy's evaluation: the trained
-policy has the same weights, so its conversations are found, not held again. The engine's time is its start and every
-moment in which at least one response is awaited from it; all else is the program's: reading and checking the problems,
-verdicts and writing while the engine stands still, labelling and saving the table, and the scores. Written to
+First `kedro run --pipelines=evaluation` in a fresh copy of the project, from loading the problems to the charts, the
+report, the card and the page of conversations; for every response that is asked of the engine, its context and its
+length are noted. Then, in a process of its own, the same engine with the same settings answers the same requests in the
+same order, as many at once, with lengths that are forced: nothing is parsed, judged, written or waited for. What the
+whole evaluation takes longer is the program's, whether or not a response was in flight meanwhile.
+
+Sums of two addends, five turns, 24 new tokens, greedy, the bundled model. The trained policy has the same weights, so
+its conversations are found, not held again: one policy's responses pay for the results of two. Written to
 `benchmarks/evaluation.json` when 5,000 problems are asked.
 """
 
-import itertools
+import asyncio
 import json
+import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from drift.datasets.parquet_shards import ParquetShardsDataset
+import pandas as pd
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from drift.evaluation.made_from import packages
+from drift.machine import machine
 from drift.model_directory import ModelDirectory
-from drift.parameters import (
-    EvaluationParameters,
-    ModelParameters,
-    ProblemsParameters,
-    ProtocolParameters,
-    RolloutParameters,
-    Seed,
-    WorkingDirectory,
-)
-from drift.pipelines.evaluation import nodes
+from drift.parameters import ModelParameters
 from drift.pipelines.problem_frames import to_frame
 from drift.rollout import sample
 from drift.rollout.engine import Completion, Engine, Sampling
+from drift.rollout.engines import start_engine
 from drift.rollout.reference import prepare_reference_model
+from drift.rollout.vllm_engine import VllmEngine
 
+PROJECT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_suffix(".json")
 NUM_PROBLEMS = 5000
 MODEL = ModelParameters(path="bundled:smollm2-135m-instruct")
-PROTOCOL = ProtocolParameters()
-EVALUATION = EvaluationParameters(max_new_tokens=24)
-ROLLOUT = RolloutParameters(n=1, max_new_tokens=24)
+
+
+@dataclass(slots=True)
+class Request:
+    """One response that was asked for.
+
+    Attributes:
+        token_ids: the context.
+        num_tokens: length of the response; 0 until it is there.
+    """
+
+    token_ids: list[int]
+    num_tokens: int = 0
 
 
 @dataclass
-class Clock:
-    """Seconds the engine was starting, stopping, and working on at least one response."""
+class Recording:
+    """What an evaluation asked of its engine.
 
-    starting: float = 0.0
-    working: float = 0.0
-    stopping: float = 0.0
-    responses: int = 0
-    _in_flight: int = 0
-    _since: float = field(default=0.0)
+    Attributes:
+        arguments: of `start_engine`.
+        requests: in the order in which they were asked.
+        starting_seconds: from asking for the engine until it was there, and from giving it back until it was gone.
+    """
 
-    def begin(self) -> None:
-        """A response is asked for."""
-        if not self._in_flight:
-            self._since = time.perf_counter()
-        self._in_flight += 1
+    arguments: tuple[Any, ...] = ()
+    requests: list[Request] = field(default_factory=list)
+    starting_seconds: float = 0.0
 
-    def end(self) -> None:
-        """A response is there."""
-        self._in_flight -= 1
-        self.responses += 1
-        if not self._in_flight:
-            self.working += time.perf_counter() - self._since
+    def start_engine(self, *arguments: Any) -> Any:
+        """What `sample` calls: an engine whose requests are noted."""
+        assert not self.requests, "one policy is asked, with one start of the engine"
+        self.arguments, asked = arguments, time.perf_counter()
+        return self._recorded(start_engine(*arguments), asked)
+
+    @asynccontextmanager
+    async def _recorded(self, starting: Any, asked: float) -> AsyncIterator["RecordedEngine"]:
+        async with starting as engine:
+            self.starting_seconds += time.perf_counter() - asked
+            yield RecordedEngine(engine, self.requests)
+            done = time.perf_counter()
+        self.starting_seconds += time.perf_counter() - done
 
 
-class TimedEngine:
-    """An engine that tells a clock when it works."""
+class RecordedEngine:
+    """An engine whose requests are noted."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, engine: Engine, requests: list[Request]) -> None:
+        self._engine, self._requests = engine, requests
         self.max_in_flight = engine.max_in_flight
 
     async def generate(self, token_ids: Sequence[int], sampling: Sampling, seed: int | None = None) -> Completion:
         """See `Engine`."""
-        self._clock.begin()
-        try:
-            return await self._engine.generate(token_ids, sampling, seed)
-        finally:
-            self._clock.end()
+        request = Request(list(token_ids))
+        self._requests.append(request)
+        completion = await self._engine.generate(token_ids, sampling, seed)
+        request.num_tokens = len(completion.token_ids)
+        return completion
 
 
-def timed(start_engine: Any, clock: Clock) -> Any:
-    """`start_engine`, whose engines tell the clock."""
+def evaluate(num_problems: int, project: Path) -> tuple[float, dict[str, float], Recording]:
+    """The whole evaluation: its seconds, those of its nodes, and what it asked of the engine."""
+    copy_project(project)
+    sums = {"source": "arithmetic", "largest_addend": 150}
+    problems = {"train": sums, "evaluation": {**sums, "limit": num_problems}}
+    parameters = {"problems": problems, "rollout": {"engine": {"kind": "vllm"}}}
+    recording = Recording()
+    bootstrap_project(project)
+    with open_session(project) as session:
+        save_inputs(session.load_context().catalog, project)
+    vars(sample)["start_engine"] = recording.start_engine
+    with open_session(project, parameters) as session:
+        begun = time.perf_counter()
+        session.run(pipeline_names=["evaluation"])
+        whole = time.perf_counter() - begun
+    (record,) = (project / "data" / "08_reporting" / "runs").glob("*.json")
+    nodes = {node["name"]: node["seconds"] for node in json.loads(record.read_text())["nodes"]}
+    return whole, nodes, recording
 
-    @asynccontextmanager
-    async def start(*arguments: Any) -> AsyncIterator[TimedEngine]:
-        asked = time.perf_counter()
-        async with start_engine(*arguments) as engine:
-            clock.starting += time.perf_counter() - asked
-            yield TimedEngine(engine, clock)
-            done = time.perf_counter()
-        clock.stopping += time.perf_counter() - done
 
-    return start
+def open_session(project: Path, parameters: dict[str, Any] | None = None) -> Any:
+    """Kedro's session, of which every run needs one of its own."""
+    return KedroSession.create(project_path=project, runtime_params=parameters)
 
 
-def evaluate(num_problems: int, root: Path) -> dict[str, Any]:
-    """One evaluation from the problems to the scores, timed."""
-    sums = {"source": "arithmetic", "limit": num_problems, "largest_addend": 150}
-    problems = ProblemsParameters.model_validate({"train": {**sums, "limit": 1}, "evaluation": sums})
-    reference = prepare_reference_model(MODEL, root)
+def copy_project(project: Path) -> None:
+    """The configuration, with data of its own."""
+    shutil.copytree(PROJECT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
+    (project / "conf" / "local").mkdir()
+    (project / "src").mkdir()
+    (project / "src" / "drift").symlink_to(PROJECT / "src" / "drift")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(PROJECT / name, project)
+
+
+def save_inputs(catalog: Any, project: Path) -> None:
+    """What the stages before would have made: the reference as its own checkpoint, after a training of no steps."""
+    reference = prepare_reference_model(MODEL, project / "work")
     note = {**reference.provenance, "reference_model": reference.provenance}
-    clock, work = Clock(), WorkingDirectory(root)
-    sample.start_engine = timed(sample.start_engine, clock)
-    marks = [time.perf_counter()]
+    catalog.save("train_problems", to_frame([]))
+    catalog.save("reference_model", reference)
+    catalog.save("checkpoint", ModelDirectory(reference.path, note))
+    catalog.save("training_log", pd.DataFrame({"num_tokens": [], "tokens_per_second": []}))
 
-    frame = nodes.load_eval_problems(to_frame([]), problems, PROTOCOL, EVALUATION, MODEL, reference, Seed(0))
-    marks.append(time.perf_counter())
-    trained = ModelDirectory(reference.path, note)
-    streams = nodes.evaluate_policies(frame, reference, trained, MODEL, PROTOCOL, ROLLOUT, EVALUATION, Seed(0), work)
-    marks.append(time.perf_counter())
-    tables = [ParquetShardsDataset(filepath=str(root / name)) for name in ("eval_trajectories", "eval_attempts")]
-    for table, stream in zip(tables, streams, strict=True):
-        table.save(stream)
-    marks.append(time.perf_counter())
-    conversations, attempts = (table.load() for table in tables)
-    scores = nodes.score(conversations, attempts, frame, PROTOCOL, EVALUATION, Seed(0))
-    marks.append(time.perf_counter())
 
-    loading, evaluating, saving, scoring = (after - before for before, after in itertools.pairwise(marks))
-    total = marks[-1] - marks[0]
-    engine = clock.starting + clock.working + clock.stopping
+def replay(arguments: tuple[Any, ...], requests: list[Request]) -> tuple[float, float]:
+    """Seconds that the engine takes to start and stop, and to answer the requests."""
+    return asyncio.run(_replay(arguments, requests))
+
+
+async def _replay(arguments: tuple[Any, ...], requests: list[Request]) -> tuple[float, float]:
+    asked = time.perf_counter()
+    async with start_engine(*arguments) as engine:
+        assert isinstance(engine, VllmEngine)
+        begun = time.perf_counter()
+        await bare_loop(engine, requests)
+        answered = time.perf_counter()
+    return begun - asked + time.perf_counter() - answered, answered - begun
+
+
+async def bare_loop(engine: VllmEngine, requests: list[Request]) -> None:
+    """As many requests at once as an evaluation keeps in flight, each answered with as many tokens as it was."""
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
+    from vllm.sampling_params import RequestOutputKind
+
+    waiting = iter(enumerate(requests))
+
+    async def answer_one_after_another() -> None:
+        for number, request in waiting:
+            parameters = SamplingParams(
+                temperature=0.0,
+                max_tokens=request.num_tokens,
+                ignore_eos=True,
+                detokenize=False,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            prompt = TokensPrompt(prompt_token_ids=request.token_ids)
+            async for _ in engine._llm.generate(prompt, parameters, str(number)):
+                pass
+
+    await asyncio.gather(*(answer_one_after_another() for _ in range(engine.max_in_flight)))
+
+
+def compare(num_problems: int, project: Path) -> dict[str, Any]:
+    """One whole evaluation, and the bare loop over its requests."""
+    whole, nodes, recording = evaluate(num_problems, project)
+    print(f"evaluated in {whole:.0f} s, now the bare engine", flush=True)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        bare_starting, bare = fresh.submit(replay, recording.arguments, recording.requests).result()
+    starting = recording.starting_seconds
     seconds = {
-        "total": total,
-        "engine: starting": clock.starting,
-        "engine: working": clock.working,
-        "engine: stopping": clock.stopping,
-        "loading and checking problems": loading,
-        "evaluating while the engine stands still": evaluating - engine,
-        "saving": saving,
-        "scoring": scoring,
+        "whole evaluation": whole,
+        "of it starting and stopping the engine": starting,
+        "bare engine: starting and stopping": bare_starting,
+        "bare engine: answering": bare,
+        "nodes": nodes,
     }
     return {
         "problems": num_problems,
-        "responses": clock.responses,
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "share not the engine's": round((total - engine) / total, 4),
-        "share not the engine's, its start and stop left out": round(
-            (total - engine) / (total - clock.starting - clock.stopping), 4
-        ),
-        "multi_at_k": scores["benchmarks"]["arithmetic"]["reference"]["multi_at_k"],
+        "responses": len(recording.requests),
+        "response tokens": sum(request.num_tokens for request in recording.requests),
+        "seconds": rounded(seconds),
+        "share not the engine's": round((whole - bare_starting - bare) / whole, 4),
+        "share not the engine's, its start and stop left out": round((whole - starting - bare) / (whole - starting), 4),
     }
+
+
+def rounded(seconds: dict[str, Any]) -> dict[str, Any]:
+    """To hundredths."""
+    return {name: rounded(value) if isinstance(value, dict) else round(value, 2) for name, value in seconds.items()}
 
 
 def main() -> None:
     """Measures once."""
     num_problems = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_PROBLEMS
-    with tempfile.TemporaryDirectory(dir=".") as root:
-        result = evaluate(num_problems, Path(root))
-    packages = {name: version(name) for name in ("torch", "transformers")}
-    result = {"command": "python benchmarks/evaluation.py", "packages": packages, **result}
-    print(json.dumps(result, indent=2))
+    with tempfile.TemporaryDirectory() as project:
+        result = compare(num_problems, Path(project))
+    facts = {"command": " ".join(["python", *sys.argv]), "machine": machine(), "packages": packages()}
+    print(json.dumps({**facts, **result}, indent=2))
     if num_problems == NUM_PROBLEMS:
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
+        RESULT.write_text(json.dumps({**facts, **result}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
