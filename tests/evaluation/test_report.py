@@ -17,6 +17,7 @@ from drift.evaluation.report import report_files
 from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations, scored_from
 from drift.model_directory import ModelDirectory
 from drift.parameters import TOP_LEVEL_KEYS, check_parameters, complete_parameters
+from drift.runs.code import package_versions
 from drift.shards import Shards, write_manifest
 from drift.training.step_log import StepLog, log_fingerprint
 
@@ -107,6 +108,7 @@ def trained_with(beta="Infinity", seed=1, max_turns=5, path="data/02_intermediat
         "reference_model": {"path": "bundled:smollm2-135m-instruct", "fingerprint": "aa"},
         "seed": seed,
         "prune_below": 0.25,
+        "packages": package_versions() | {"torch": "1.0"},
         "training_log": log_fingerprint({**row, "mfu": None} for row in LOG.to_dict("records")),
         "training": {"steps": 7, "batch_size": 2, "learning_rate": 1e-5, "no_longer_known": 1},
         "weighted_turns": {
@@ -240,6 +242,6 @@ def test_origins_name_versions_policies_and_seeds(made):
     assert found["data"]["eval_trajectories"] == "v9" and found["data"]["trajectories"] == "v1"
     assert found["policies"] == {"reference": "aa", "trained": "bb"}
     assert found["seeds"] == {"sampling": 1, "training": 1}
-    assert found["packages"]["drift"] and found["packages"]["numpy"]
+    assert found["packages"] == package_versions() and found["other_packages_of_training"] == {"torch": "1.0"}
     assert found["code"]["version"] and found["machine"]["cores"]
     assert version_of("data/work/rollout/0a1b") == "0a1b"
