@@ -17,6 +17,8 @@ from drift.evaluation.report import report_files
 from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations, scored_from
 from drift.model_directory import ModelDirectory
 from drift.parameters import TOP_LEVEL_KEYS, check_parameters, complete_parameters
+from drift.pipelines.evaluation.nodes import write_model_card, write_report
+from drift.pipelines.problem_frames import to_frame
 from drift.runs.code import package_versions
 from drift.shards import Shards, write_manifest
 from drift.training.step_log import StepLog, log_fingerprint
@@ -226,6 +228,20 @@ def test_scores_are_shown_beside_what_they_were_computed_from_and_nothing_else(m
         refuse_other_checkpoint(scores, other)
     with pytest.raises(UserError, match="another policy"):
         refuse_other_checkpoint({}, checkpoint)
+
+
+def test_the_nodes_refuse_what_the_scores_are_not_of(made, base):
+    conversations, attempts, checkpoint = made
+    scores = {"made_from": scored_from(conversations, attempts)}
+    other = ModelDirectory(checkpoint.path, {**checkpoint.provenance, "fingerprint": "cc"})
+    with pytest.raises(UserError, match="another policy"):
+        write_model_card(other, scores)
+    problems = to_frame([])
+    with pytest.raises(UserError, match="another policy"):
+        write_report(scores, conversations, attempts, other, LOG, problems, base)
+    later = replace(conversations, provenance={"reference": {"model": "aa"}, "trained": {"model": "cc"}})
+    with pytest.raises(UserError, match="from other conversations"):
+        write_report(scores, later, attempts, checkpoint, LOG, problems, base)
 
 
 def test_a_log_is_known_again_after_it_was_a_table(tmp_path):
