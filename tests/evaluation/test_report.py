@@ -17,6 +17,9 @@ from drift.evaluation.report import report_files
 from drift.evaluation.scored_from import refuse_other_checkpoint, refuse_other_conversations, scored_from
 from drift.model_directory import ModelDirectory
 from drift.parameters import TOP_LEVEL_KEYS, check_parameters, complete_parameters
+from drift.pipelines.evaluation.nodes import write_model_card, write_report
+from drift.pipelines.problem_frames import to_frame
+from drift.runs.code import package_versions
 from drift.shards import Shards, write_manifest
 from drift.training.step_log import StepLog, log_fingerprint
 
@@ -107,6 +110,7 @@ def trained_with(beta="Infinity", seed=1, max_turns=5, path="data/02_intermediat
         "reference_model": {"path": "bundled:smollm2-135m-instruct", "fingerprint": "aa"},
         "seed": seed,
         "prune_below": 0.25,
+        "packages": package_versions() | {"torch": "1.0"},
         "training_log": log_fingerprint({**row, "mfu": None} for row in LOG.to_dict("records")),
         "training": {"steps": 7, "batch_size": 2, "learning_rate": 1e-5, "no_longer_known": 1},
         "weighted_turns": {
@@ -226,6 +230,20 @@ def test_scores_are_shown_beside_what_they_were_computed_from_and_nothing_else(m
         refuse_other_checkpoint({}, checkpoint)
 
 
+def test_the_nodes_refuse_what_the_scores_are_not_of(made, base):
+    conversations, attempts, checkpoint = made
+    scores = {"made_from": scored_from(conversations, attempts)}
+    other = ModelDirectory(checkpoint.path, {**checkpoint.provenance, "fingerprint": "cc"})
+    with pytest.raises(UserError, match="another policy"):
+        write_model_card(other, scores)
+    problems = to_frame([])
+    with pytest.raises(UserError, match="another policy"):
+        write_report(scores, conversations, attempts, other, LOG, problems, base)
+    later = replace(conversations, provenance={"reference": {"model": "aa"}, "trained": {"model": "cc"}})
+    with pytest.raises(UserError, match="from other conversations"):
+        write_report(scores, later, attempts, checkpoint, LOG, problems, base)
+
+
 def test_a_log_is_known_again_after_it_was_a_table(tmp_path):
     rows = [asdict(StepLog(1, 0.1, 0.2, None, 1 / 3, 1e-5, 3.3, 0.0, 4, 200, 20, 0.7, 285.7, None))] * 2
     table = pd.DataFrame(rows).astype({"weighted_mean_loss": float, "mfu": float, "held_out_loss": float})
@@ -240,6 +258,6 @@ def test_origins_name_versions_policies_and_seeds(made):
     assert found["data"]["eval_trajectories"] == "v9" and found["data"]["trajectories"] == "v1"
     assert found["policies"] == {"reference": "aa", "trained": "bb"}
     assert found["seeds"] == {"sampling": 1, "training": 1}
-    assert found["packages"]["drift"] and found["packages"]["numpy"]
+    assert found["packages"] == package_versions() and found["other_packages_of_training"] == {"torch": "1.0"}
     assert found["code"]["version"] and found["machine"]["cores"]
     assert version_of("data/work/rollout/0a1b") == "0a1b"

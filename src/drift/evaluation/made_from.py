@@ -32,7 +32,7 @@ class Cost(NamedTuple):
 
 def origins(eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelDirectory) -> dict[str, Any]:
     """Versions of the data, fingerprints of the policies, seeds; code, machine and packages of this process."""
-    data = checkpoint.provenance.get("weighted_turns", {})
+    data, packages = checkpoint.provenance.get("weighted_turns", {}), package_versions()
     sampled = data.get("trajectories", {})
     policies = {name: facts.get("model") for name, facts in eval_trajectories.provenance.items() if "model" in facts}
     return {
@@ -52,8 +52,12 @@ def origins(eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelD
         },
         "code": code_version(),
         "machine": machine(),
-        "packages": package_versions(),
-        "packages_of_training": checkpoint.provenance.get("packages", {}),
+        "packages": packages,
+        "other_packages_of_training": {
+            name: version
+            for name, version in checkpoint.provenance.get("packages", {}).items()
+            if packages.get(name) != version
+        },
     }
 
 
