@@ -31,7 +31,6 @@ import pandas as pd
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from drift.evaluation.made_from import packages
 from drift.machine import machine
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters
@@ -41,6 +40,7 @@ from drift.rollout.engine import Completion, Engine, Sampling
 from drift.rollout.engines import start_engine
 from drift.rollout.reference import prepare_reference_model
 from drift.rollout.vllm_engine import VllmEngine
+from drift.runs.code import package_versions
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_suffix(".json")
@@ -224,7 +224,7 @@ def main() -> None:
     num_problems = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_PROBLEMS
     with tempfile.TemporaryDirectory() as project:
         result = compare(num_problems, Path(project))
-    facts = {"command": " ".join(["python", *sys.argv]), "machine": machine(), "packages": packages()}
+    facts = {"command": " ".join(["python", *sys.argv]), "machine": machine(), "packages": package_versions()}
     print(json.dumps({**facts, **result}, indent=2))
     if num_problems == NUM_PROBLEMS:
         RESULT.write_text(json.dumps({**facts, **result}, indent=2) + "\n")
