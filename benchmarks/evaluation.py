@@ -4,9 +4,10 @@
 
 First `kedro run --pipelines=evaluation` in a fresh copy of the project, from loading the problems to the charts, the
 report, the card and the page of conversations; for every response that is asked of the engine, its context and its
-length are noted. Then, in a process of its own, the same engine with the same settings answers the same requests in the
-same order, as many at once, with lengths that are forced: nothing is parsed, judged, written or waited for. What the
-whole evaluation takes longer is the program's, whether or not a response was in flight meanwhile.
+length are noted. Then, in a process of its own, the same engine with the same settings answers the same requests, as
+many conversations at once, with lengths that are forced: nothing is parsed, judged or written, and a turn begins when
+the one before has ended, so that the engine's cache holds as much. What the whole evaluation takes longer is the
+program's, whether or not a response was in flight meanwhile.
 
 Sums of two addends, five turns, 24 new tokens, greedy, the bundled model. The trained policy has the same weights, so
 its conversations are found, not held again: one policy's responses pay for the results of two. Written to
@@ -14,13 +15,14 @@ its conversations are found, not held again: one policy's responses pay for the 
 """
 
 import asyncio
+import itertools
 import json
 import multiprocessing
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,11 +56,11 @@ class Request:
 
     Attributes:
         token_ids: the context.
-        num_tokens: length of the response; 0 until it is there.
+        response: the tokens of the response; none until it is there.
     """
 
     token_ids: list[int]
-    num_tokens: int = 0
+    response: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -102,20 +104,16 @@ class RecordedEngine:
         request = Request(list(token_ids))
         self._requests.append(request)
         completion = await self._engine.generate(token_ids, sampling, seed)
-        request.num_tokens = len(completion.token_ids)
+        request.response = completion.token_ids
         return completion
 
 
 def evaluate(num_problems: int, project: Path) -> tuple[float, dict[str, float], Recording]:
     """The whole evaluation: its seconds, those of its nodes, and what it asked of the engine."""
-    copy_project(project)
     sums = {"source": "arithmetic", "largest_addend": 150}
     problems = {"train": sums, "evaluation": {**sums, "limit": num_problems}}
     parameters = {"problems": problems, "rollout": {"engine": {"kind": "vllm"}}}
     recording = Recording()
-    bootstrap_project(project)
-    with open_session(project) as session:
-        save_inputs(session.load_context().catalog, project)
     vars(sample)["start_engine"] = recording.start_engine
     with open_session(project, parameters) as session:
         begun = time.perf_counter()
@@ -128,86 +126,110 @@ def evaluate(num_problems: int, project: Path) -> tuple[float, dict[str, float],
 
 def open_session(project: Path, parameters: dict[str, Any] | None = None) -> Any:
     """Kedro's session, of which every run needs one of its own."""
+    bootstrap_project(project)
     return KedroSession.create(project_path=project, runtime_params=parameters)
 
 
-def copy_project(project: Path) -> None:
-    """The configuration, with data of its own."""
+def prepare(project: Path) -> None:
+    """A copy of the project, with what the stages before the evaluation would have made.
+
+    The checkpoint is the reference itself, after a training of no steps.
+    """
     shutil.copytree(PROJECT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
     (project / "conf" / "local").mkdir()
     (project / "src").mkdir()
     (project / "src" / "drift").symlink_to(PROJECT / "src" / "drift")
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(PROJECT / name, project)
-
-
-def save_inputs(catalog: Any, project: Path) -> None:
-    """What the stages before would have made: the reference as its own checkpoint, after a training of no steps."""
     reference = prepare_reference_model(MODEL, project / "work")
     note = {**reference.provenance, "reference_model": reference.provenance}
-    catalog.save("train_problems", to_frame([]))
-    catalog.save("reference_model", reference)
-    catalog.save("checkpoint", ModelDirectory(reference.path, note))
-    catalog.save("training_log", pd.DataFrame({"num_tokens": [], "tokens_per_second": []}))
+    with open_session(project) as session:
+        catalog = session.load_context().catalog
+        catalog.save("train_problems", to_frame([]))
+        catalog.save("reference_model", reference)
+        catalog.save("checkpoint", ModelDirectory(reference.path, note))
+        catalog.save("training_log", pd.DataFrame({"num_tokens": [], "tokens_per_second": []}))
 
 
-def replay(arguments: tuple[Any, ...], requests: list[Request]) -> tuple[float, float]:
-    """Seconds that the engine takes to start and stop, and to answer the requests."""
-    return asyncio.run(_replay(arguments, requests))
+def in_a_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns in a process that has imported nothing yet, as each of the two that are compared is."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        return fresh.submit(function, *arguments).result()
 
 
-async def _replay(arguments: tuple[Any, ...], requests: list[Request]) -> tuple[float, float]:
-    asked = time.perf_counter()
+def conversations(requests: Sequence[Request]) -> list[list[Request]]:
+    """The requests of each conversation, whose contexts begin with the context and the response of the one before."""
+    found: list[list[Request]] = []
+    open_at: dict[tuple[int, ...], list[Request]] = {}
+    for request in requests:
+        ids = tuple(request.token_ids)
+        before = next((open_at.pop(ids[:end]) for end in range(len(ids) - 1, 0, -1) if ids[:end] in open_at), None)
+        if before is None:
+            found.append(before := [])
+        before.append(request)
+        open_at[*ids, *request.response] = before
+    return found
+
+
+def replay(arguments: tuple[Any, ...], asked: list[list[Request]]) -> tuple[float, float]:
+    """Seconds that the engine takes to start and stop, and to hold the conversations."""
+    return asyncio.run(_replay(arguments, asked))
+
+
+async def _replay(arguments: tuple[Any, ...], asked: list[list[Request]]) -> tuple[float, float]:
+    started = time.perf_counter()
     async with start_engine(*arguments) as engine:
         assert isinstance(engine, VllmEngine)
         begun = time.perf_counter()
-        await bare_loop(engine, requests)
+        await bare_loop(engine, asked)
         answered = time.perf_counter()
-    return begun - asked + time.perf_counter() - answered, answered - begun
+    return begun - started + time.perf_counter() - answered, answered - begun
 
 
-async def bare_loop(engine: VllmEngine, requests: list[Request]) -> None:
-    """As many requests at once as an evaluation keeps in flight, each answered with as many tokens as it was."""
+async def bare_loop(engine: VllmEngine, asked: list[list[Request]]) -> None:
+    """As many conversations at once as an evaluation keeps in flight, each response as long as it was."""
     from vllm import SamplingParams
     from vllm.inputs import TokensPrompt
     from vllm.sampling_params import RequestOutputKind
 
-    waiting = iter(enumerate(requests))
+    waiting, numbers = iter(asked), itertools.count()
 
-    async def answer_one_after_another() -> None:
-        for number, request in waiting:
+    async def hold_one_after_another() -> None:
+        for request in itertools.chain.from_iterable(waiting):
             parameters = SamplingParams(
                 temperature=0.0,
-                max_tokens=request.num_tokens,
+                max_tokens=len(request.response),
                 ignore_eos=True,
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             prompt = TokensPrompt(prompt_token_ids=request.token_ids)
-            async for _ in engine._llm.generate(prompt, parameters, str(number)):
+            async for _ in engine._llm.generate(prompt, parameters, str(next(numbers))):
                 pass
 
-    await asyncio.gather(*(answer_one_after_another() for _ in range(engine.max_in_flight)))
+    await asyncio.gather(*(hold_one_after_another() for _ in range(engine.max_in_flight)))
 
 
 def compare(num_problems: int, project: Path) -> dict[str, Any]:
     """One whole evaluation, and the bare loop over its requests."""
+    in_a_fresh_process(prepare, project)
     whole, nodes, recording = evaluate(num_problems, project)
     print(f"evaluated in {whole:.0f} s, now the bare engine", flush=True)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-        bare_starting, bare = fresh.submit(replay, recording.arguments, recording.requests).result()
+    asked = conversations(recording.requests)
+    bare_starting, bare = in_a_fresh_process(replay, recording.arguments, asked)
     starting = recording.starting_seconds
     seconds = {
         "whole evaluation": whole,
         "of it starting and stopping the engine": starting,
         "bare engine: starting and stopping": bare_starting,
-        "bare engine: answering": bare,
+        "bare engine: the same conversations": bare,
         "nodes": nodes,
     }
     return {
         "problems": num_problems,
+        "conversations": len(asked),
         "responses": len(recording.requests),
-        "response tokens": sum(request.num_tokens for request in recording.requests),
+        "response tokens": sum(len(request.response) for request in recording.requests),
         "seconds": rounded(seconds),
         "share not the engine's": round((whole - bare_starting - bare) / whole, 4),
         "share not the engine's, its start and stop left out": round((whole - starting - bare) / (whole - starting), 4),
