@@ -81,7 +81,7 @@ def evaluate(stage: Stage, name: str, **evaluation: Any) -> tuple[Shards, Shards
         dataset = ParquetShardsDataset(filepath=str(stage.directory / name / table))
         dataset.save(stream)
         saved.append(dataset.load())
-    return saved[0], saved[1], score(saved[0], frame, PROTOCOL, parameters, Seed(0))
+    return saved[0], saved[1], score(*saved, frame, PROTOCOL, parameters, Seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,10 @@ def test_a_directory_without_a_model_is_named_with_its_policy(stage, tmp_path):
 
 
 def test_published_answers_that_cannot_be_judged_are_left_out_and_counted(stage, tmp_path, caplog):
-    rows = [{"Question": f"q{n}", "Answer": answer, "Answer_type": "integer"} for n, answer in enumerate(["1", "many"])]
+    rows = [
+        {"Question": f"q{n}", "Answer": answer, "Answer_type": "integer", "Picture": None}
+        for n, answer in enumerate(["1", "many"])
+    ]
     path = tmp_path / "theoremqa.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     evaluation = {"source": "theoremqa", "path": str(path)}

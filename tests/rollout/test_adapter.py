@@ -58,7 +58,7 @@ def prompt(reference_model: ModelDirectory) -> list[int]:
 @pytest.fixture(scope="module")
 def expected_logits(policy: ModelDirectory) -> torch.nn.Module:
     """The model with the adapter in its weights."""
-    return load_policy(policy.path, torch.device("cpu"), False, policy.adapter)
+    return load_policy(policy.path, torch.device("cpu"), False, policy.adapter).model
 
 
 def test_the_adapter_is_part_of_the_policy_and_of_its_name(policy, reference_model, adapter, tmp_path) -> None:
