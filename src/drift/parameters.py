@@ -270,5 +270,10 @@ def _faults(key: str, model: type[BaseModel], value: object) -> Iterator[str]:
                 yield f"{name} is missing"
             elif fault["type"] == CREDENTIALS:
                 yield f"{name}: {fault['msg']}"
+            elif fault["type"] == "value_error" and isinstance(fault["input"], Mapping):
+                yield f"{name}: {fault['msg'].removeprefix('Value error, ')}"  # its parts do not fit together
+            elif fault["type"] == "union_tag_invalid":
+                asked, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"].replace("'", "")
+                yield f"{name}.source: there is no source {asked!r}; there are {known}"
             else:
                 yield f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}, not {fault['input']!r}"
