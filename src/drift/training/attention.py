@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PACKED = "drift_packed"
 _SHORT = 512
-"""Tokens up to which plain products are taken on a CPU; they keep their scores for the way back, which longer sequences
-cannot afford. `benchmarks/attention.py` finds them 1.5 times as fast as the fused kernel at 128 tokens, and 0.9 at 512."""
+"""Tokens up to which plain products are taken on a CPU; they keep their scores for the way back, which longer
+sequences cannot afford. `benchmarks/attention.py`: 1.5 times as fast as the fused kernel at 128 tokens, 0.9 at 512."""
 _QUERIES_AT_ONCE = 256
 """Rows of scores in one block of plain products."""
 
