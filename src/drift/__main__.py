@@ -9,7 +9,7 @@ from kedro.framework.project import configure_project
 def main(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
     """Runs the project with `kedro run`'s options."""
     configure_project(Path(__file__).parent.name)
-    from drift.run_command import run
+    from kedro.framework.cli.project import run
 
     return run(*args, **kwargs)
 

@@ -1,21 +1,26 @@
 """What happens around a run: paths are anchored, errors become one sentence, and the end says what came out."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io.core import AbstractVersionedDataset, DatasetError, VersionNotFoundError
 
 from drift.errors import UserError, disk_full
-from drift.names import refuse_unknown_environment
+from drift.names import refuse_unknown_environment, refuse_unknown_names
 from drift.parameters import TrainingParameters, WorkingDirectory, check_parameters
+from drift.pipelines.planning import Planned, plan_pipelines
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
 
 _WORKING_DIRECTORY, _TRAINING = "params:working_directory", "params:training"
 _LISTED_VERSIONS = 5
@@ -27,20 +32,31 @@ class ProjectHooks:
     def __init__(self) -> None:
         self._project_path = Path()
         self._loading = ""
+        self._planned = Planned({})
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: "KedroContext") -> None:
         """Remembers where the project is, and refuses wrong names and parameters before Kedro builds on them."""
         self._project_path = Path(context.project_path)
+        command = click.get_current_context(silent=True)
+        is_run = command is not None and command.info_name == "run"
         try:
             refuse_unknown_environment(Path(context.config_loader.conf_source), context.env)
-            check_parameters(context.config_loader["parameters"])
+            parameters = context.config_loader["parameters"]
+            check_parameters(parameters)
+            self._planned = plan_pipelines(parameters, self._project_path, skip_finished=is_run)
+            for name, pipeline in self._planned.pipelines.items():
+                pipelines[name] = pipeline
+            if command is not None and is_run:
+                refuse_unknown_names(command.params, dict(pipelines))
         except UserError as error:
             _raise(error)
 
     @hook_impl
     def after_catalog_created(self, catalog: "CatalogProtocol", load_versions: dict[str, str] | None) -> None:
-        """Anchors what lies in the project, wherever the command was given, and refuses versions that are not there."""
+        """Anchors what lies in the project, refuses versions that are not there, and adds the planned parameters."""
+        for name, value in self._planned.parameters.items():
+            catalog[name] = value
         for name, version in (load_versions or {}).items():
             dataset = catalog.get(name)
             known = dataset.list_versions(full_path=False) if isinstance(dataset, AbstractVersionedDataset) else []
@@ -57,7 +73,9 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Refuses a store of MLflow that cannot be used, before hours of sampling lead to it."""
+        """Says what there is of a study; refuses a store of MLflow that cannot be used before hours lead to it."""
+        if "study_results" in pipeline.all_outputs():
+            logger.info(self._planned.progress)
         if _TRAINING not in pipeline.inputs():
             return
         settings = TrainingParameters.model_validate(catalog.load(_TRAINING)).mlflow

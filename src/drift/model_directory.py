@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,20 @@ class ModelDirectory:
         (path / NOTE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True, allow_nan=False) + "\n")
         if self.card is not None:
             (path / CARD).write_text(self.card)
+
+
+def ancestry(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The provenance of a policy, then of the one it was trained from, and so on, back to one that was not trained."""
+    yield provenance
+    while "reference_model" in provenance:
+        provenance = provenance["reference_model"]
+        yield provenance
+
+
+def origin(provenance: Mapping[str, Any]) -> str:
+    """The path or Hub id of the model that a policy descends from, itself where it was not trained here."""
+    *_, first = ancestry(provenance)
+    return str(first["path"])
 
 
 def model_files(directory: Path) -> Iterator[Path]:

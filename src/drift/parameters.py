@@ -2,7 +2,7 @@
 
 Kedro validates them, all together, before any node runs: an unknown name or a value out of range ends the run
 with a sentence. Every field says what it is; names that the paper has are the paper's. Those of the training are in
-`drift.training_parameters`.
+`drift.training_parameters`, those of studies in `drift.study_parameters`.
 """
 
 import json
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag
 from drift.errors import UserError
 from drift.problems.benchmarks import BENCHMARKS
 from drift.problems.sources import ArithmeticSource, ProblemSource, source_name
+from drift.study_parameters import RefreshParameters, StudyParameters
 from drift.training_parameters import (
     CREDENTIALS,
     HeldOutParameters,
@@ -36,8 +37,10 @@ __all__ = [
     "Parameters",
     "ProblemsParameters",
     "ProtocolParameters",
+    "RefreshParameters",
     "RolloutParameters",
     "Seed",
+    "StudyParameters",
     "TrainingParameters",
     "WeightingParameters",
     "WorkingDirectory",
@@ -222,6 +225,8 @@ TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
     "weighting": WeightingParameters,
     "training": TrainingParameters,
     "evaluation": EvaluationParameters,
+    "study": StudyParameters,
+    "refresh": RefreshParameters,
     "working_directory": WorkingDirectory,
 }
 """Every key of `parameters.yml` and the model that reads it."""

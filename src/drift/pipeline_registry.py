@@ -1,4 +1,4 @@
-"""The four pipelines and their sum."""
+"""The four pipelines, their sum, and those that are planned from the parameters."""
 
 from kedro.pipeline import Pipeline
 
@@ -9,11 +9,15 @@ from drift.pipelines.weighting.pipeline import create_pipeline as weighting
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Pipelines by name; `kedro run` runs all of them."""
+    """Pipelines by name; `kedro run` runs the first four.
+
+    `study` and `refresh` have nodes once there are parameters (`drift.pipelines.planning`).
+    """
     pipelines = {
         "rollout": rollout(),
         "weighting": weighting(),
         "training": training(),
         "evaluation": evaluation(),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([]))}
+    planned = {"study": Pipeline([]), "refresh": Pipeline([])}
+    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([])), **planned}

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from drift.errors import UserError
 from drift.evaluation.outcomes import REFERENCE, TRAINED
-from drift.model_directory import ModelDirectory
+from drift.model_directory import ModelDirectory, ancestry
 from drift.parameters import EvaluationParameters, ModelParameters, ProtocolParameters, RolloutParameters
 from drift.problems.problem import Problem
 from drift.protocol.trajectory import EVAL_TRAJECTORY_SCHEMA
@@ -78,13 +78,13 @@ def independent_attempts(greedy: Rollout, num_attempts: int, rollout: RolloutPar
 
 
 def refuse_other_reference(policies: Mapping[str, ModelDirectory]) -> None:
-    """Refuses to compare a checkpoint with a reference it was not trained from.
+    """Refuses to compare a checkpoint with a reference it was not trained from, directly or in rounds.
 
     Raises:
         UserError: when they do not belong together.
     """
-    trained_from = policies[TRAINED].provenance["reference_model"]["fingerprint"]
-    if trained_from != policies[REFERENCE].fingerprint:
+    _, trained_from, *before = (policy["fingerprint"] for policy in ancestry(policies[TRAINED].provenance))
+    if policies[REFERENCE].fingerprint not in (trained_from, *before):
         raise UserError(
             f"`checkpoint` was trained from another model ({trained_from}) than `reference_model` is now "
             f"({policies['reference'].provenance['path']}): set model.path to the model it was trained from and run "

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from drift.model_directory import origin
 from drift.parameters import TOP_LEVEL_KEYS
 
 _OF_THE_MACHINE = "working_directory"
@@ -74,7 +75,7 @@ def _training_unrepeated(repeating: Mapping[str, Any], checkpoint: Mapping[str, 
     reference = checkpoint["reference_model"]
     recorded = {
         "seed": checkpoint["seed"],
-        "model.path": reference["path"],
+        "model.path": origin(checkpoint),
         "model.adapter": reference.get("adapter"),
     }
     yield from _differences("the policy was trained with", recorded, said)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from drift.model_directory import ancestry, origin
 from drift.shards import Shards
 from drift.weighting.composition import effective_sample_size_of_sums
 
@@ -72,7 +73,7 @@ def model_card(
         hardware: the machine, in words.
         reference_license: the licence that the reference policy's own card names; None where it names none.
     """
-    path = provenance["reference_model"]["path"]
+    path = origin(provenance)
     hub_id, licence = _BUNDLED.get(path, (path if is_hub_id(path) else None, reference_license))
     name = (hub_id or path).rstrip("/").split("/")[-1]
     return "\n".join(
@@ -181,6 +182,8 @@ def _data_rows(provenance: Mapping[str, Any], data: TrainingData) -> Iterable[tu
         f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, up to {sampling['max_new_tokens']} tokens "
         "a response",
     )
+    if (rounds := len(list(ancestry(provenance))) - 1) > 1:
+        yield "rounds", f"{rounds}, each sampled from the policy of the one before; the numbers here are of the last"
     yield "feedback", f"“{sampling['protocol']['feedback']}”"
     yield "problems that no trajectory solved", {"keep": "kept", "drop": "left out"}[weighting["unsolved"]]
 

@@ -1,0 +1,89 @@
+"""Pipelines whose nodes depend on parameters: planned when the parameters are known, before Kedro chooses what to run.
+
+Kedro registers pipelines without parameters. The project's hook calls `plan_pipelines` as soon as there are any, puts
+the planned pipelines in the registry, and their parameters in the catalog.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kedro.pipeline import Pipeline
+
+from drift.parameters import RefreshParameters, Seed, TrainingParameters
+from drift.pipelines.refresh.pipeline import NAMESPACE
+from drift.pipelines.refresh.pipeline import create_pipeline as refresh
+from drift.pipelines.study.pipeline import create_pipeline as study
+from drift.study.plan import Cell, cells_of, steps_of_rounds, unfinished
+
+_RESULTS = Path("data/08_reporting")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is planned.
+
+    Attributes:
+        pipelines: by name.
+        parameters: values of the catalog's entries that only these pipelines have, by entry.
+        progress: what there is of the study already, in a sentence.
+    """
+
+    pipelines: Mapping[str, Pipeline]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    progress: str = ""
+
+
+def plan_pipelines(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+    """The study and the refresh that the parameters ask for.
+
+    Args:
+        parameters: all of them, checked.
+        project: its directory.
+        skip_finished: whether cells of the study that are done are left out.
+
+    Raises:
+        UserError: when a variant cannot be made.
+    """
+    cells = cells_of(parameters)
+    left = unfinished(cells, project / _RESULTS) if skip_finished else cells
+    rounds = RefreshParameters.model_validate(parameters["refresh"]).rounds
+    return Planned(
+        {"study": study(cells, left), "refresh": refresh(rounds)},
+        {**_parameters_of_study(left), **_parameters_of_refresh(parameters, rounds)},
+        progress_of_study(cells, left),
+    )
+
+
+def progress_of_study(cells: Sequence[Cell], left: Sequence[Cell]) -> str:
+    """What a study that is begun, continued or done says first."""
+    name, done = cells[0].study, len(cells) - len(left)
+    if not left:
+        return f"Study `{name}` is done: all {done} of its results are there, so nothing is sampled, trained or asked."
+    what = ", ".join(f"{cell.variant} (seed {cell.seed})" for cell in left)
+    return f"Study `{name}`: {done} of {len(cells)} results are there; to do: {what}"
+
+
+def _parameters_of_study(cells: Sequence[Cell]) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    for cell in cells:
+        entries[f"params:{cell.seed_namespace}.seed"] = Seed(cell.seed)
+        entries[f"params:{cell.namespace}.cell"] = cell.description()
+        entries |= _parameters_of_rounds(cell.round_namespaces, cell.training)
+        entries |= {f"params:{namespace}.weighting": cell.weighting for namespace in cell.round_namespaces}
+    return entries
+
+
+def _parameters_of_refresh(parameters: Mapping[str, Any], rounds: int) -> dict[str, Any]:
+    training = TrainingParameters.model_validate(parameters["training"])
+    return _parameters_of_rounds([f"{NAMESPACE}.round_{number}" for number in range(1, rounds + 1)], training)
+
+
+def _parameters_of_rounds(namespaces: Sequence[str], training: TrainingParameters) -> dict[str, TrainingParameters]:
+    """The training of each round: the same but for its share of the steps."""
+    steps = steps_of_rounds(training.steps, len(namespaces))
+    return {
+        f"params:{namespace}.training": training.model_copy(update={"steps": number})
+        for namespace, number in zip(namespaces, steps, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""Training in rounds: rollout, weighting and training again and again."""

@@ -1,0 +1,1 @@
+"""A study: the stages' pipelines, once for each variant and seed."""

@@ -1,0 +1,77 @@
+"""Nodes of a study: the result of one cell, and the tables and charts of all of them."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from drift.parameters import ProtocolParameters, StudyParameters
+from drift.pipelines.problem_frames import from_frame
+from drift.shards import Shards
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+else:
+    Figure = Any  # plotly is imported when a chart is drawn, not before
+
+logger = logging.getLogger(__name__)
+
+
+def summarize_cell(
+    cell: dict[str, Any],
+    weighting_summary: dict[str, Any],
+    eval_trajectories: Shards,
+    eval_problems: pd.DataFrame,
+    protocol: ProtocolParameters,
+    *rounds: Shards | pd.DataFrame,
+) -> dict[str, Any]:
+    """Gathers what one variant came to with one seed; what it was asked for goes with it.
+
+    Args:
+        cell: what it is, and everything that decides its result.
+        weighting_summary: of its last round.
+        eval_trajectories: of its last policy and the reference.
+        eval_problems: what they were asked.
+        protocol: how.
+        rounds: the trajectories of each round, then the training log of each.
+    """
+    from drift.problems.problem import to_table
+    from drift.study.cell import cell_of
+
+    facts = cell["facts"]
+    result = cell_of(
+        cell["study"],
+        cell["seed"],
+        cell["variant"],
+        cell["swept"],
+        {key: facts[key] for key in ("weighting", "training", "rollout", "rounds", "data")},
+        weighting_summary,
+        [part for part in rounds if isinstance(part, Shards)],
+        [part for part in rounds if not isinstance(part, Shards)],
+        eval_trajectories,
+        to_table(from_frame(eval_problems)),
+        protocol.max_turns,
+    )
+    logger.info("Done: variant %s with seed %d", cell["variant"], cell["seed"])
+    return {**result, "facts": facts}
+
+
+def tabulate_study(study: StudyParameters, *cells: dict[str, Any]) -> dict[str, Any]:
+    """Puts variants side by side, with intervals over problems and seeds."""
+    from drift.study.results import study_results
+
+    return study_results(cells, study.baseline)
+
+
+def draw_study(study_results: dict[str, Any]) -> Figure:
+    """Draws multi@k and correction rates of all variants."""
+    from drift.study.figures import study_chart
+
+    return study_chart(study_results)
+
+
+def write_study_report(study_results: dict[str, Any]) -> dict[str, str]:
+    """Writes the paper's tables and figures as far as the study has their data."""
+    from drift.study.page import study_page
+
+    return study_page(study_results)
