@@ -24,8 +24,17 @@ CHARTS = {
     "multi_at_k_chart",
     "correction_rate_chart",
     "answers_chart",
+    "study_chart",
+    "refresh.multi_at_k_chart",
+    "refresh.correction_rate_chart",
 }
-VIEWERS = {"trajectory_viewer": "Training conversations", "conversation_viewer": "Held-out conversations"}
+SCORES = {"multi_at_k", "refresh.multi_at_k"}
+REPORTS = {"evaluation_report", "study_report"}
+VIEWERS = {
+    "trajectory_viewer": "Training conversations",
+    "conversation_viewer": "Held-out conversations",
+    "refresh.conversation_viewer": "Held-out conversations",
+}
 
 
 def print_closing(
@@ -39,10 +48,14 @@ def print_closing(
     for name, sentence in _SENTENCES.items():
         if name in outputs:
             console.print(escape(sentence(catalog.load(name))), highlight=False)
-    if "multi_at_k" in outputs:
+    for name in sorted(outputs & SCORES):
         from drift.evaluation.summary import summary_table
 
-        console.print(summary_table(catalog.load("multi_at_k"), console.width))
+        console.print(summary_table(catalog.load(name), console.width))
+    if "study_results" in outputs:
+        from drift.study.summary import study_summary
+
+        console.print(study_summary(catalog.load("study_results"), console.width))
     charts = sorted(outputs & CHARTS)
     if charts:
         where = project_path / "data" / "08_reporting"
@@ -51,10 +64,10 @@ def print_closing(
         if name in outputs:
             where = escape(str(catalog[name].place()))
             console.print(f"{what} are in {where}; open it in a browser", highlight=False, soft_wrap=True)
-    if "evaluation_report" in outputs:
+    for name in sorted(outputs & REPORTS):
         from drift.evaluation.report import PAGE
 
-        page = catalog.load("evaluation_report") / PAGE
+        page = catalog.load(name) / PAGE
         console.print(f"Report, one page to open or to send: {page}", highlight=False, soft_wrap=True)
     if "model_card" in outputs:
         where = escape(str(catalog["model_card"].place()))
