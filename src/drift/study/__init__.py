@@ -1,1 +1,1 @@
-"""Studies: variants of one training side by side, their cells, results, tables and charts."""
+"""The study: variants trained and evaluated with several seeds, and what can be said about them."""

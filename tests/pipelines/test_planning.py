@@ -1,0 +1,110 @@
+"""Studies and refreshes as they are planned from the parameters, without running anything."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from drift.pipelines.planning import plan_pipelines, progress_of_study
+from drift.study.plan import cells_of, result_path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def parameters():
+    base = yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
+    chosen = [*base["study"]["chosen"], "refreshed", "sft_solutions"]
+    return {**base, "study": {**base["study"], "seeds": [0, 1], "chosen": chosen, "sweeps": {"beta": [0.05]}}}
+
+
+@pytest.fixture
+def study(parameters, tmp_path):
+    return plan_pipelines(parameters, tmp_path, skip_finished=True)
+
+
+def nodes_of(pipeline):
+    return [node.name for node in pipeline.nodes]
+
+
+def test_each_seed_samples_once_whatever_the_variants(study):
+    sampling = [name for name in nodes_of(study.pipelines["study"]) if name.endswith(".sample_trajectories_node")]
+    later = [name for name in sampling if ".refreshed." in name]
+    assert sorted(set(sampling) - set(later)) == [
+        "study.seed_0.sample_trajectories_node",
+        "study.seed_1.sample_trajectories_node",
+    ]
+    assert len(later) == 2  # the second round of `refreshed`, with each seed
+
+
+def test_every_cell_is_trained_and_evaluated(study, parameters):
+    names = nodes_of(study.pipelines["study"])
+    for cell in cells_of(parameters):
+        for stage in ("train_policy_node", "evaluate_policies_node", "score_node", "summarize_cell_node"):
+            assert f"{cell.namespace}.{stage}" in names
+
+
+def test_a_later_round_goes_on_from_the_policy_of_the_one_before(study):
+    refresh = study.pipelines["refresh"]
+    assert {name for name in refresh.inputs() if not name.startswith("params:")} == set()
+    of = {node.name: node for node in refresh.nodes}
+    for stage in ("sample_trajectories_node", "train_policy_node"):
+        assert "reference_model" in of[f"refresh.round_1.{stage}"].inputs
+        assert "refresh.round_1.checkpoint" in of[f"refresh.round_2.{stage}"].inputs
+    assert {"reference_model", "refresh.round_2.checkpoint"} <= set(of["refresh.evaluate_policies_node"].inputs)
+
+
+def test_rounds_share_the_steps(study, parameters):
+    steps = [study.parameters[f"params:refresh.round_{number}.training"].steps for number in (1, 2)]
+    assert sum(steps) == parameters["training"]["steps"]
+
+
+def test_all_parameters_that_are_planned_are_read_and_all_that_are_read_are_there(study, parameters):
+    read = {name for pipeline in study.pipelines.values() for name in pipeline.inputs() if name.startswith("params:")}
+    assert read - {f"params:{key}" for key in parameters} == set(study.parameters)
+
+
+def test_a_cell_that_is_done_is_left_out_and_its_result_is_read(parameters, tmp_path):
+    import json
+
+    cells = cells_of(parameters)
+    for cell in cells[:-1]:
+        path = result_path(tmp_path / "data/08_reporting", cell.namespace)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"facts": cell.facts}))
+    left = plan_pipelines(parameters, tmp_path, skip_finished=True)
+    assert [name for name in nodes_of(left.pipelines["study"]) if name.endswith("train_policy_node")] == [
+        f"{cells[-1].namespace}.train_policy_node"
+    ]
+    assert {f"{cell.namespace}.cell" for cell in cells[:-1]} <= left.pipelines["study"].inputs()
+    assert f"{len(cells) - 1} of {len(cells)} results are there; to do: beta_0_05 (seed 1)" in left.progress
+
+
+def test_a_study_that_is_done_says_so_and_makes_only_its_tables(parameters):
+    cells = cells_of(parameters)
+    assert "is done: all 18 of its results are there" in progress_of_study(cells, [])
+    from drift.pipelines.study.pipeline import create_pipeline
+
+    assert nodes_of(create_pipeline(cells, [])) == [
+        "study.tabulate_study_node",
+        "study.draw_study_node",
+        "study.write_study_report_node",
+    ]
+
+
+def test_everything_a_study_makes_has_a_place_of_its_own():
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT) as session:
+        catalog = session.load_context().catalog
+        from kedro.framework.project import pipelines
+
+        for name in ("study", "refresh"):
+            datasets = {name for name in pipelines[name].datasets() if not name.startswith("params:")}
+            assert len(datasets) > 10
+            places = {str(catalog.get(dataset)._filepath) for dataset in datasets}
+            assert len(places) == len(datasets)
+            assert all(
+                parameter in catalog for parameter in pipelines[name].inputs() if parameter.startswith("params:")
+            )
