@@ -103,7 +103,15 @@ def make_cell(make_trajectories, make_problems) -> Callable[..., CellResult]:
             }
             for name, size in benchmarks.items()
         }
-        settings = {"beta": 0.1, "gamma": 0.9, "penalty": 0.5, "n": None, "max_turns": None, **weighting}
+        settings = {
+            "beta": 0.1,
+            "gamma": 0.9,
+            "penalty": 0.5,
+            "n": None,
+            "max_turns": None,
+            "retain": "terminal",
+            **weighting,
+        }
         mixed = int(generator.integers(20, 30))
         return {
             "study": "main",

@@ -1,7 +1,7 @@
 """The sweeps of a study: variants that differ in one parameter, in the order of its values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drift.study.cell import CellResult
@@ -23,7 +23,9 @@ def sweeps_of(cells: Sequence[CellResult]) -> dict[str, list[dict[str, Any]]]:
             points = swept.setdefault(parameter, {})
             points[cell["swept"]["value"]] = cell["variant"]
             for other in cells:
-                if other["swept"] is None and without(other, parameter) == without(cell, parameter):
+                if other["swept"] is None and without(other["settings"], parameter) == without(
+                    cell["settings"], parameter
+                ):
                     points.setdefault(own_value(other, parameter), other["variant"])
     return {
         parameter: [{"value": value, "policy": points[value]} for value in sorted(points, key=float)]
@@ -31,16 +33,28 @@ def sweeps_of(cells: Sequence[CellResult]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def without(cell: CellResult, parameter: str) -> str:
+def without(settings: Mapping[str, Any], parameter: str) -> str:
     """The settings of a cell without one parameter, as text."""
     groups = {
-        group: {name: value for name, value in cell["settings"].get(group, {}).items() if name != parameter}
-        for group in GROUPS
+        group: {name: value for name, value in settings.get(group, {}).items() if name != parameter} for group in GROUPS
     }
-    return json.dumps({**cell["settings"], **groups}, sort_keys=True)
+    return json.dumps({**settings, **groups}, sort_keys=True)
 
 
 def own_value(cell: CellResult, parameter: str) -> float | str:
     """The value of a parameter in a variant that does not sweep it; the budget K where no turns are left out."""
     values = [cell["settings"].get(group, {}).get(parameter) for group in GROUPS]
     return next((value for value in values if value is not None), cell["max_turns"])
+
+
+def alike_but(parameter: str, policies: Mapping[str, Mapping[str, Any]]) -> list[tuple[Any, str]]:
+    """Values of a parameter of the weighting, and the policies that differ in nothing else, in order of the values.
+
+    Of several such groups the largest, also where the study sweeps nothing.
+    """
+    groups: dict[str, dict[Any, str]] = {}
+    for policy, entry in policies.items():
+        if entry["settings"] is not None and parameter in entry["settings"].get("weighting", {}):
+            points = groups.setdefault(without(entry["settings"], parameter), {})
+            points.setdefault(entry["settings"]["weighting"][parameter], policy)
+    return sorted(max(groups.values(), key=len, default={}).items())
