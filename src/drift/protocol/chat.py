@@ -4,7 +4,8 @@ The chat template is asked twice: for the prompt of a problem, and once per mode
 response and the next one (end of turn, the user's feedback, the header of the next response). Everything else is the
 sampled ids themselves. A template that rewrites earlier turns (strips `<think>` text, say) would make the tokens of
 training differ from those a deployed model sees; it is found here and refused. One that writes today's date gets a
-fixed day. A response may also end with another stop token than the template's; it is kept as it was sampled.
+fixed day. One that trims messages (Llama's) trims no response here: each stays as it was sampled, outer whitespace
+included. A response may also end with another stop token than the template's; it is kept as it was sampled.
 """
 
 from collections.abc import Sequence

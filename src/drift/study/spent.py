@@ -1,0 +1,72 @@
+"""What each variant took, with its own share of the rollout that all of them use (Figure 6)."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from drift.study.made_of import over_seeds
+from drift.study.places import name_of, turns_kept
+
+Seconds = Mapping[str, Any] | None
+"""Mean over seeds with its interval; None where it was not counted."""
+
+
+class Spent(NamedTuple):
+    """The cost of one variant and seed.
+
+    Attributes:
+        policy: the variant.
+        name: as it is written.
+        num_turns: turns of the rollout that it uses.
+        is_reckoned: whether its sampling is a share of a longer rollout's.
+        sampling: seconds.
+        training: seconds.
+        total: both.
+        evaluation: seconds.
+        tokens_sampled: of the whole rollout.
+        tokens_trained: tokens.
+    """
+
+    policy: str
+    name: str
+    num_turns: int
+    is_reckoned: bool
+    sampling: Seconds
+    training: Seconds
+    total: Seconds
+    evaluation: Seconds
+    tokens_sampled: Seconds
+    tokens_trained: Seconds
+
+
+def spent(results: Mapping[str, Any]) -> list[Spent]:
+    """The cost of every variant of no sweep, then of those that keep fewer turns."""
+    shown = {
+        policy: entry
+        for policy, entry in results["policies"].items()
+        if entry["costs"] is not None and (entry["swept"] is None or entry["swept"]["parameter"] == "max_turns")
+    }
+    return [spent_by(results, policy, entry) for policy, entry in shown.items()]
+
+
+def spent_by(results: Mapping[str, Any], policy: str, entry: Mapping[str, Any]) -> Spent:
+    """The cost of one variant."""
+    costs, num_turns = entry["costs"], turns_kept(entry, results["max_turns"])
+    is_reckoned = num_turns < len(costs["sampling_seconds_within"])
+    sampling = costs["sampling_seconds_within"][num_turns - 1] if is_reckoned else costs["sampling_seconds"]
+    training = costs["training_seconds"]
+    total = None
+    if sampling is not None and training is not None:
+        pairs = zip(sampling["by_seed"], training["by_seed"], strict=True)
+        total = over_seeds([one + other for one, other in pairs])
+    return Spent(
+        policy,
+        name_of(results, policy),
+        num_turns,
+        is_reckoned and sampling is not None,
+        sampling,
+        training,
+        total,
+        costs["evaluation_seconds"],
+        costs["response_tokens"],
+        costs["tokens_trained"],
+    )

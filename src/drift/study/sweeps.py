@@ -1,0 +1,60 @@
+"""The sweeps of a study: variants that differ in one parameter, in the order of its values."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drift.study.cell import CellResult
+
+GROUPS = ("weighting", "rollout")
+"""Settings among which a swept parameter may be; it is null, or missing, where it changes nothing."""
+
+
+def sweeps_of(cells: Sequence[CellResult]) -> dict[str, list[dict[str, Any]]]:
+    """By parameter, its points (`value`, `policy`) in order.
+
+    Variants of no sweep that differ from one of it in nothing but the parameter are points as well: the variant the
+    sweep starts from, and perhaps others, as SFT-5turn is the point of an infinite beta.
+    """
+    swept: dict[str, dict[float | str, str]] = {}
+    for cell in cells:
+        if cell["swept"] is not None:
+            parameter = cell["swept"]["parameter"]
+            points = swept.setdefault(parameter, {})
+            points[cell["swept"]["value"]] = cell["variant"]
+            for other in cells:
+                if other["swept"] is None and without(other["settings"], parameter) == without(
+                    cell["settings"], parameter
+                ):
+                    points.setdefault(own_value(other, parameter), other["variant"])
+    return {
+        parameter: [{"value": value, "policy": points[value]} for value in sorted(points, key=float)]
+        for parameter, points in swept.items()
+    }
+
+
+def without(settings: Mapping[str, Any], parameter: str) -> str:
+    """The settings of a cell without one parameter, as text."""
+    groups = {
+        group: {name: value for name, value in settings.get(group, {}).items() if name != parameter} for group in GROUPS
+    }
+    return json.dumps({**settings, **groups}, sort_keys=True)
+
+
+def own_value(cell: CellResult, parameter: str) -> float | str:
+    """The value of a parameter in a variant that does not sweep it; the budget K where no turns are left out."""
+    values = [cell["settings"].get(group, {}).get(parameter) for group in GROUPS]
+    return next((value for value in values if value is not None), cell["max_turns"])
+
+
+def alike_but(parameter: str, policies: Mapping[str, Mapping[str, Any]]) -> list[tuple[Any, str]]:
+    """Values of a parameter of the weighting, and the policies that differ in nothing else, in order of the values.
+
+    Of several such groups the largest, also where the study sweeps nothing.
+    """
+    groups: dict[str, dict[Any, str]] = {}
+    for policy, entry in policies.items():
+        if entry["settings"] is not None and parameter in entry["settings"].get("weighting", {}):
+            points = groups.setdefault(without(entry["settings"], parameter), {})
+            points.setdefault(entry["settings"]["weighting"][parameter], policy)
+    return sorted(max(groups.values(), key=len, default={}).items())
