@@ -197,6 +197,14 @@ class WeightingParameters(Parameters):
     """Examples of a smaller weight cost no computation, but keep their place in the global batch and its divisor."""
     retain: Literal["terminal", "all"] = "terminal"
     """Which turns are trained on: the terminal one (the paper) or all of them (its ablation)."""
+    n: int | None = Field(default=None, ge=1)
+    """Only the first n trajectories of each problem are used, as if no more had been sampled; null uses all."""
+    max_turns: int | None = Field(default=None, ge=1)
+    """Every trajectory is cut to this budget, to what protocol.max_turns = this would have given: turns beyond it are
+    dropped, and what was solved in one of them counts as not solved; null cuts none."""
+    solved_at: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1)
+    """Of the weighted examples only those are kept that were solved at one of these turns; null keeps all. With beta
+    `.inf`, max_turns 2 and solved_at [2] this is STaR-2turn; with max_turns 1 and solved_at [1] it is SFT."""
 
 
 class EvaluationParameters(Parameters):

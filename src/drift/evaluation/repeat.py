@@ -14,6 +14,8 @@ from drift.model_directory import origin
 from drift.parameters import TOP_LEVEL_KEYS
 
 _OF_THE_MACHINE = "working_directory"
+# What data says nothing of that is older than these parameters.
+_OF_WHOLE_ROLLOUTS = dict.fromkeys(("n", "max_turns", "solved_at"))
 _SAMPLED_WITH = ("temperature", "top_p", "max_new_tokens", "seed_per_request")
 
 
@@ -32,7 +34,8 @@ def repeating_parameters(parameters: Mapping[str, Any], checkpoint: Mapping[str,
     data = checkpoint.get("weighted_turns", {})
     sampled = data.get("trajectories", {})
     complete["training"] |= _known(TOP_LEVEL_KEYS["training"], checkpoint.get("training", {}))
-    complete["weighting"] |= _known(TOP_LEVEL_KEYS["weighting"], data.get("weighting", {}))
+    if "weighting" in data:
+        complete["weighting"] |= _OF_WHOLE_ROLLOUTS | _known(TOP_LEVEL_KEYS["weighting"], data["weighting"])
     complete["weighting"] |= {"prune_below": checkpoint["prune_below"]} if "prune_below" in checkpoint else {}
     complete["rollout"] |= {name: sampled[name] for name in (*_SAMPLED_WITH, "n") if name in sampled}
     return _with_numbers(complete)

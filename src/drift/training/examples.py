@@ -41,6 +41,12 @@ def read_examples(weighted_turns: Shards) -> list[Example]:
     """
     examples = [example for table in weighted_turns.tables(_COLUMNS) for example in _examples(table)]
     if not examples:
+        if turns := weighted_turns.provenance.get("weighting", {}).get("solved_at"):
+            raise UserError(
+                f"There is nothing to train on: no trajectory that is used was solved at turn "
+                f"{' or '.join(map(str, turns))}, and weighting.solved_at keeps no other; take other turns, easier "
+                "problems, or a larger rollout.n."
+            )
         raise UserError(
             "There is nothing to train on: no problem was solved by any trajectory and weighting.unsolved is "
             "`drop`; take easier problems, a larger rollout.n, or `keep`."

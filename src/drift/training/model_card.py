@@ -177,6 +177,8 @@ def _data_rows(provenance: Mapping[str, Any], data: TrainingData) -> Iterable[tu
     yield "trajectories", f"{data.trajectories:,}, of which {data.solved:,} ended with a correct answer"
     yield "weigh as much as", f"{data.effective_sample_size:,.0f} equal ones"
     yield "sampled", f"{sampling['n']} of each problem, up to {sampling['protocol']['max_turns']} turns each"
+    if part := _part_in_words(weighting):
+        yield "used of them", part
     yield (
         "decoding",
         f"temperature {sampling['temperature']}, top-p {sampling['top_p']}, up to {sampling['max_new_tokens']} tokens "
@@ -186,6 +188,17 @@ def _data_rows(provenance: Mapping[str, Any], data: TrainingData) -> Iterable[tu
         yield "rounds", f"{rounds}, each sampled from the policy of the one before; the numbers here are of the last"
     yield "feedback", f"“{sampling['protocol']['feedback']}”"
     yield "problems that no trajectory solved", {"keep": "kept", "drop": "left out"}[weighting["unsolved"]]
+
+
+def _part_in_words(weighting: Mapping[str, Any]) -> str:
+    """Which of the trajectories are examples; empty where all are."""
+    n, max_turns, solved_at = (weighting.get(name) for name in ("n", "max_turns", "solved_at"))
+    parts = [
+        f"the first {n} of each problem" if n else "",
+        f"cut to {max_turns} turn{'s' if max_turns > 1 else ''}" if max_turns else "",
+        f"solved at turn {' or '.join(map(str, solved_at))}" if solved_at else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _setting_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]:

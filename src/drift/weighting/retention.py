@@ -5,10 +5,12 @@ from typing import Literal
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from drift.errors import UserError
 from drift.parameters import WeightingParameters
 from drift.shards import Shards
+from drift.weighting.parts import part_of_rollout, refuse_returns_of_other_part
 from drift.weighting.weights import importance_weights_by_problem
 
 SPAN_TYPE = pa.struct([pa.field("start", pa.int32(), nullable=False), pa.field("end", pa.int32(), nullable=False)])
@@ -39,14 +41,22 @@ EXAMPLE_INPUTS = (
 )
 
 
-def refuse_other_trajectories(trajectories: Shards, shaped_returns: Shards) -> None:
+def refuse_other_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: WeightingParameters) -> None:
     """Refuses returns that were computed from other trajectories than those to be weighed.
 
+    Args:
+        trajectories: a whole rollout.
+        shaped_returns: of the part of it that is used.
+        weighting: which part is used.
+
     Raises:
-        UserError: when they do not hold the same trajectories in the same order, shard by shard.
+        UserError: when they are of another part, or do not hold the same trajectories in the same order, shard by
+            shard.
     """
+    refuse_returns_of_other_part(shaped_returns.provenance, weighting)
     keys = ["problem_id", "trajectory_id"]
-    pairs = zip_longest(trajectories.tables(keys), shaped_returns.tables(keys))
+    used = (part_of_rollout(table, weighting) for table in trajectories.tables(keys))
+    pairs = zip_longest(used, shaped_returns.tables(keys))
     if any(ours is None or theirs is None or not ours.equals(theirs) for ours, theirs in pairs):
         raise UserError(
             "`shaped_returns` was not computed from this version of `trajectories`: run the whole weighting pipeline, "
@@ -78,14 +88,14 @@ def refuse_parts_of_problems(trajectories: Shards) -> None:
 
 
 def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighting: WeightingParameters) -> pa.Table:
-    """The `weighted_turns` rows of one shard of whole problems: one training example a trajectory.
+    """The `weighted_turns` rows of one shard of whole problems: one training example a trajectory that is kept.
 
     Token ids pass through as they are: nothing looks at them, and they are most of the data.
 
     Args:
-        trajectories: at least the columns `EXAMPLE_INPUTS`.
+        trajectories: at least the columns `EXAMPLE_INPUTS`, only those that are used (`part_of_rollout`).
         shaped_returns: `SHAPED_RETURN_SCHEMA`, the same trajectories in the same order.
-        weighting: beta, what becomes of unsolved problems, and which turns are retained.
+        weighting: beta, what becomes of unsolved problems, which turns are retained, and which examples are kept.
     """
     frame = pl.DataFrame(shaped_returns)
     weights = frame.select(importance_weights_by_problem(weighting.beta)).to_series()
@@ -98,6 +108,8 @@ def weigh_trajectories(trajectories: pa.Table, shaped_returns: pa.Table, weighti
     )
     if weighting.unsolved == "drop":
         table = table.filter(frame.select(pl.col("success").any().over("problem_id")).to_series().to_arrow())
+    if weighting.solved_at is not None:
+        table = table.filter(pc.field("success") & pc.field("num_turns").isin(weighting.solved_at))
     return table.select(WEIGHTED_TURN_SCHEMA.names).cast(WEIGHTED_TURN_SCHEMA)
 
 

@@ -1,6 +1,6 @@
 """The conversations of a page, gathered shard by shard; only those that are shown are kept in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,9 +14,11 @@ from drift.evaluation.viewer.selection import ProblemSize, choose_problems
 from drift.parameters import WeightingParameters
 from drift.problems.problem import Problem
 from drift.shards import Shards
+from drift.weighting.parts import part_of_rollout
 from drift.weighting.returns import shape_returns
 
 Example = Literal["kept", "pruned", "dropped"]
+_SIZE_INPUTS = ["problem_id", "trajectory_id", "turns.list.element.end"]
 _TARGET_INPUTS = ["problem_id", "trajectory_id", "targets", "weight", "shaped_return"]
 
 
@@ -68,7 +70,7 @@ def held_out_conversations(
     eval_trajectories: Shards, problems: Sequence[Problem], weighting: WeightingParameters
 ) -> Shown:
     """What the policies said to held-out problems, with the returns that gamma and penalty would give them."""
-    sizes = problem_sizes(eval_trajectories, problems, "eval")
+    sizes = problem_sizes(eval_trajectories.tables(_SIZE_INPUTS), problems, "eval")
     chosen = choose_problems(sizes)
     conversations = [
         _conversation(row, row["policy"], shaped_return)
@@ -89,13 +91,16 @@ def training_conversations(
 ) -> Shown:
     """What the reference policy said to training problems, and what the training will make of it.
 
+    Only the part of the rollout that is used is shown, cut to its budget.
+
     Raises:
         UserError: when the tables were not made from each other.
     """
     from drift.weighting.retention import refuse_other_trajectories
 
-    refuse_other_trajectories(trajectories, shaped_returns)
-    sizes = problem_sizes(trajectories, problems, "train")
+    refuse_other_trajectories(trajectories, shaped_returns, weighting)
+    used = (part_of_rollout(table, weighting) for table in trajectories.tables(_SIZE_INPUTS))
+    sizes = problem_sizes(used, problems, "train")
     chosen = choose_problems(sizes)
     examples = {
         (row["problem_id"], row["trajectory_id"]): row
@@ -114,23 +119,25 @@ def training_conversations(
         )
     conversations = []
     for table in _rows(trajectories, chosen):
-        for row in table.to_pylist():
+        for row in part_of_rollout(table, weighting).to_pylist():
             key = row["problem_id"], row["trajectory_id"]
             conversations.append(_conversation(row, REFERENCE, returns[key], examples.get(key), weighting.prune_below))
     return _shown(conversations, problems, sizes)
 
 
-def problem_sizes(trajectories: Shards, problems: Sequence[Problem], part: str) -> list[ProblemSize]:
-    """How many conversations and tokens every problem has, from three thin columns of the data.
+def problem_sizes(tables: Iterable[pa.Table], problems: Sequence[Problem], part: str) -> list[ProblemSize]:
+    """How many conversations and tokens every problem has.
+
+    Args:
+        tables: thin columns of the data, shard by shard: `problem_id`, and of `turns` their ends.
+        problems: those they are about.
+        part: `train` or `eval`.
 
     Raises:
         UserError: when a problem is not in the table of problems.
     """
-    columns = ["problem_id", "turns.list.element.end"]
     num_tokens = pl.col("turns").list.last().struct.field("end")
-    counted = pl.concat(
-        pl.DataFrame(table).select("problem_id", tokens=num_tokens) for table in trajectories.tables(columns)
-    )
+    counted = pl.concat(pl.DataFrame(table).select("problem_id", tokens=num_tokens) for table in tables)
     grouped = counted.group_by("problem_id").agg(conversations=pl.len(), tokens=pl.col("tokens").sum())
     source = {problem.problem_id: problem.source for problem in problems}
     unknown = sorted(set(grouped["problem_id"]) - set(source))

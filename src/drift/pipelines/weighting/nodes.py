@@ -17,14 +17,18 @@ else:
 
 
 def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> ShardStream:
-    """Computes the return of every trajectory, shard by shard."""
+    """Computes the return of every trajectory that is used, shard by shard."""
+    from drift.weighting.parts import limits_of_part, part_of_rollout, refuse_larger_parts
     from drift.weighting.returns import RETURN_INPUTS, shape_returns
 
-    tables = (shape_returns(table, weighting) for table in trajectories.tables(RETURN_INPUTS))
+    refuse_larger_parts(trajectories.provenance, weighting)
+    shards = (part_of_rollout(table, weighting) for table in trajectories.tables(RETURN_INPUTS))
+    tables = (shape_returns(shard, weighting) for shard in shards)
     provenance = {
         "trajectories": {"path": str(trajectories.path), **trajectories.provenance},
         "gamma": weighting.gamma,
         "penalty": weighting.penalty,
+        **limits_of_part(weighting),
     }
     return ShardStream(tables, provenance)
 
@@ -32,10 +36,13 @@ def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> Shard
 def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: WeightingParameters) -> ShardStream:
     """Turns returns into weighted training examples, shard by shard."""
     from drift.weighting import retention
+    from drift.weighting.parts import part_of_rollout, refuse_larger_parts
 
-    retention.refuse_other_trajectories(trajectories, shaped_returns)
+    refuse_larger_parts(trajectories.provenance, weighting)
+    retention.refuse_other_trajectories(trajectories, shaped_returns, weighting)
     retention.refuse_parts_of_problems(trajectories)
-    pairs = zip(trajectories.tables(retention.EXAMPLE_INPUTS), shaped_returns.tables(), strict=True)
+    shards = (part_of_rollout(table, weighting) for table in trajectories.tables(retention.EXAMPLE_INPUTS))
+    pairs = zip(shards, shaped_returns.tables(), strict=True)
     tables = (retention.weigh_trajectories(shard, returns, weighting) for shard, returns in pairs)
     provenance = {
         **shaped_returns.provenance,
@@ -80,8 +87,9 @@ def show_trajectories(
     from drift.evaluation.viewer.conversations import training_conversations
     from drift.evaluation.viewer.raw_chat import RawChatReader
     from drift.evaluation.viewer.viewer import training_viewer
+    from drift.weighting.parts import facts_of_part
 
     problems = from_frame(train_problems)
     shown = training_conversations(trajectories, shaped_returns, weighted_turns, problems, weighting)
     reader = RawChatReader.of_model(reference_model.path, model.trust_remote_code)
-    return training_viewer(shown, trajectories.provenance, reader)
+    return training_viewer(shown, facts_of_part(trajectories.provenance, weighting), reader)

@@ -6,7 +6,7 @@ const nameOf = (row) => (rowsOfProblem.get(row.problem.id).filter((other) => oth
 const FATES = {
   kept: "Trained on: the loss covers the marked response.",
   pruned: "Pruned: its weight is below prune_below, so it is not computed, but keeps its place in the batch.",
-  dropped: "Dropped: no trajectory solved this problem (weighting.unsolved is drop).",
+  dropped: "Dropped: no trajectory solved this problem (weighting.unsolved is drop), or this one was solved at none of the turns of weighting.solved_at.",
 };
 
 // What a conversation is compared with until something else is chosen: the policy that was compared with before, or

@@ -13,7 +13,7 @@ const MEANINGS = [
     ["weight", "How much the example counts in training (Eq. 13); the weights of one problem average 1."],
     ["trained on", "The response the loss covers."],
     ["pruned", "The weight is so small that the example is not computed; it keeps its place in the batch."],
-    ["dropped", "Left out, because no trajectory solved the problem."],
+    ["dropped", "Left out: no trajectory solved the problem, or this one was solved at none of the turns that are kept."],
   ] : []),
   ["cut", "The response came to the token limit before the model ended it."],
 ];
