@@ -6,12 +6,12 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def template(name: str) -> "Template":
-    """A template of this package."""
+def template(name: str, package: str = "drift.evaluation") -> "Template":
+    """A template of a package."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("drift.evaluation", ""),
+        loader=PackageLoader(package, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -39,13 +39,10 @@ class Spent(NamedTuple):
 
 
 def spent(results: Mapping[str, Any]) -> list[Spent]:
-    """The cost of every variant of no sweep, then of those that keep fewer turns."""
-    shown = {
-        policy: entry
-        for policy, entry in results["policies"].items()
-        if entry["costs"] is not None and (entry["swept"] is None or entry["swept"]["parameter"] == "max_turns")
-    }
-    return [spent_by(results, policy, entry) for policy, entry in shown.items()]
+    """The cost of every variant."""
+    return [
+        spent_by(results, policy, entry) for policy, entry in results["policies"].items() if entry["costs"] is not None
+    ]
 
 
 def spent_by(results: Mapping[str, Any], policy: str, entry: Mapping[str, Any]) -> Spent:

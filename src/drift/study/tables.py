@@ -177,6 +177,7 @@ def composition_cells(composition: Mapping[str, Any]) -> list[Cell]:
 
 def costs_table(results: Mapping[str, Any]) -> StudyTable:
     """What each variant took: Figure 6 where the study sweeps turns."""
+    sweeps_turns = {point["policy"] for point in results["sweeps"].get("max_turns", [])}
     rows = [
         Row(
             f"{cost.name}{', reckoned' if cost.is_reckoned else ''}",
@@ -187,6 +188,7 @@ def costs_table(results: Mapping[str, Any]) -> StudyTable:
             ],
         )
         for cost in spent(results)
+        if cost.policy in {*plain_policies(results), *sweeps_turns}
     ]
     header = ("turns", "sampling", "training", "sampling + training", "evaluation", "tokens sampled", "tokens trained")
     title = (

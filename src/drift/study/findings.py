@@ -1,0 +1,93 @@
+"""What a study found, in plain sentences made from its numbers: which differences are beyond the noise."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from drift.evaluation.numbers_in_words import points_text
+from drift.study.places import (
+    Place,
+    compared_with,
+    difference_at,
+    missing_seeds,
+    name_of,
+    places,
+    plain_policies,
+)
+
+KINDS = {
+    "above": "above {before} beyond the noise",
+    "below": "below {before} beyond the noise",
+    "alike": "not told apart from {before}",
+}
+"""What is said of a difference whose interval is above, below, or around zero."""
+
+
+NUM_METRICS = 3
+"""Metrics that sentences are made of."""
+
+
+def findings(results: Mapping[str, Any]) -> list[str]:
+    """Sentences: what is above and below the baseline and the reference, on each benchmark and average."""
+    return [
+        sentence
+        for before in compared_with(results)
+        for place in places(results)
+        for sentence in compared_at(results, before, place)
+    ]
+
+
+def compared_at(results: Mapping[str, Any], before: str, place: Place) -> Iterator[str]:
+    """One sentence for each metric: multi@1, multi@K, and the correction rate."""
+    metrics = {
+        "multi@1": ("multi_at_k", 0),
+        f"multi@{results['max_turns']}": ("multi_at_k", -1),
+        "correction rate": ("correction_rate_overall", None),
+    }
+    for name, (metric, index) in metrics.items():
+        groups: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        for policy in plain_policies(results):
+            entry = difference_at(results, before, policy, place)
+            if entry is not None:
+                value, ends = entry[metric]["value"], entry[metric]["ci95"]
+                value, ends = (value, ends) if index is None else (value[index], ends[index])
+                if value is not None:
+                    groups[kind_of(ends)].append(f"{name_of(results, policy)} {points_text(value, ends)}")
+        texts = [f"{KINDS[kind].format(before=before)}: {', '.join(found)}" for kind, found in groups.items() if found]
+        if texts:
+            yield f"{name} on {place.label}, in points: {'; '.join(texts)}."
+
+
+def kind_of(ends: Sequence[float]) -> str:
+    """Where an interval lies: above zero, below it, or around it."""
+    low, high = ends
+    return "above" if low > 0 else "below" if high < 0 else "alike"
+
+
+def cautions(results: Mapping[str, Any]) -> list[str]:
+    """What has to be known to read the numbers: seeds, missing ones, and how many comparisons there are."""
+    num_seeds = len(results["seeds"])
+    sentences = [
+        f"{num_seeds} seeds; [95 % intervals] over problems and seeds."
+        if num_seeds > 1
+        else "One seed: [95 % intervals] are over problems alone, and say nothing about another training."
+    ]
+    missing = [
+        f"{name_of(results, policy)}{text}"
+        for policy in results["policies"]
+        if (text := missing_seeds(results, policy))
+    ]
+    if missing:
+        sentences.append(f"Not all seeds are there for: {', '.join(missing)}; differences are over common seeds.")
+    num_compared = sum(
+        NUM_METRICS
+        for before in compared_with(results)
+        for policy in plain_policies(results)
+        for place in places(results)
+        if difference_at(results, before, policy, place) is not None
+    )
+    if num_compared > NUM_METRICS:
+        sentences.append(
+            f"Differences are paired by problem and seed, and not corrected for their number: of {num_compared} above, "
+            "about one in twenty would exclude zero if all policies were the same."
+        )
+    return sentences
