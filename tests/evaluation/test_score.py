@@ -271,3 +271,13 @@ def test_twelve_thousand_problems_are_scored_in_seconds(make_trajectories, make_
     started = time.process_time()
     score(trajectories, problems, max_turns=5, bootstrap_samples=2000, seed=0)
     assert time.process_time() - started < 30
+
+
+def test_a_gain_at_the_first_turn_alone_is_no_difference_of_the_correction_rate(make_trajectories, make_problems):
+    before = [0, 2] * 40  # half of the mistakes are corrected, by both policies
+    after = [1] * 60 + before[60:]
+    scores = scored(make_trajectories({"b": {"reference": before, "trained": after}}), make_problems({"b": 80}, {}))
+    difference = scores["benchmarks"]["b"]["difference"]
+    assert difference["multi_at_k"][0] == 0.75 and difference["p_value"][0] < 0.001
+    low, high = difference["correction_rate_overall_ci95"]
+    assert low < 0 < high and difference["correction_rate_overall_p_value"] > 0.5

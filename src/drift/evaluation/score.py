@@ -31,11 +31,13 @@ from drift.evaluation.overlaps import shared_resamplings
 from drift.evaluation.plain import plain
 from drift.evaluation.ratios import BY_TURN, METRICS, Ratio
 from drift.evaluation.statistics import (
+    bootstrap_p_value,
     difference_interval,
     interval,
     mcnemar_p_value,
     permutation_p_value,
     permuted_differences,
+    samples,
 )
 from drift.protocol.trajectory import VERDICTS
 
@@ -147,7 +149,7 @@ def score_difference(measured: Measured, policy: str) -> dict[str, Any]:
         ratios = ratio_of(before), ratio_of(after)
         entry[name] = by_turn_or_one(name, ratios[1].value() - ratios[0].value())
         entry[interval_key(name)] = by_turn_or_one(name, difference_interval(*ratios, measured.resampling))
-        p_X = mcnemar_p_values(*ratios) if name == "multi_at_k" else permutation_p_values(*ratios, measured)
+        p_X = mcnemar_p_values(*ratios) if name == "multi_at_k" else p_values(*ratios, measured)
         entry["p_value" if name == "multi_at_k" else f"{name}_p_value"] = by_turn_or_one(name, p_X)
     return entry
 
@@ -158,10 +160,18 @@ def mcnemar_p_values(before: Ratio, after: Ratio) -> np.ndarray:
     return np.array([mcnemar_p_value(before_P, after_P) for before_P, after_P in pairs])
 
 
-def permutation_p_values(before: Ratio, after: Ratio, measured: Measured) -> np.ndarray:
-    """Permutation test of a metric's difference, one p for each of its numbers."""
-    permuted = permuted_differences(before, after, measured.resampling)
-    return permutation_p_value(after.value() - before.value(), permuted)
+def p_values(before: Ratio, after: Ratio, measured: Measured) -> np.ndarray:
+    """One p for each number of a metric's difference: by permutation for means, by bootstrap for shares of shares.
+
+    What the two policies are measured on may differ (problems that were wrong at turn 1, responses). Exchanging the
+    results of whole problems would then test whether the policies differ in anything, also in what comes before.
+    """
+    difference_X = after.value() - before.value()
+    p_X = permutation_p_value(difference_X, permuted_differences(before, after, measured.resampling))
+    sampled_BX = samples(after, measured.resampling) - samples(before, measured.resampling)
+    for index in np.flatnonzero((before.denominator_PX != after.denominator_PX).any(axis=0) & ~np.isnan(difference_X)):
+        p_X[index] = bootstrap_p_value(sampled_BX[:, index])
+    return p_X
 
 
 def interval_key(metric: str) -> str:

@@ -6,8 +6,9 @@ difference of two. For everything else problems are drawn with replacement, the 
 95 % of the ratios are kept (percentile bootstrap), a problem with all it holds being drawn as one. The same draws serve
 all policies, which pairs their differences by problem.
 
-p-values are exact where they can be (McNemar's test) and by permutation elsewhere: if two policies are the same, then
-swapping their results on any problem changes nothing.
+p-values are exact where they can be (McNemar's test) and by permutation for means: if two policies are the same, then
+swapping their results on any problem changes nothing. Rates that are measured on different problems for each policy
+(corrections, of what was wrong) take theirs from the bootstrap, which agrees with their intervals.
 
 Shapes: _P problems, _B bootstrap samples, _X statistics of one metric (one per turn, or 1).
 """

@@ -22,7 +22,7 @@ NOTES = (
     "[95 % intervals]; differences of shares are in points.",
     "Correction rate: of the problems wrong at turn 1, the share solved later.",
 )
-P_NOTE = "p: McNemar's exact test of multi@k, permutations else; uncorrected for their number."
+P_NOTE = "p: McNemar's exact test of multi@k, bootstrap of rates, permutations else; uncorrected for their number."
 _WIDTH_WITH_P = 92
 
 Text = Callable[[float | None, Sequence[float | None]], str]
@@ -214,7 +214,7 @@ def p_sentences(scores: Mapping[str, Any]) -> list[str]:
     p_values = {f"multi@{k}": difference["p_value"][k - 1] for k in sorted({1, last})}
     p_values |= {row.label: difference[f"{row.metric}_p_value"] for row in ROWS[:2]}
     texts = [f"{name} {p_text(p)}" for name, p in p_values.items() if p is not None]
-    return [f"p of the differences (McNemar, permutations; uncorrected): {', '.join(texts)}."]
+    return [f"p of the differences (McNemar, permutations, bootstrap of rates; uncorrected): {', '.join(texts)}."]
 
 
 def p_note(scores: Mapping[str, Any]) -> list[str]:
