@@ -144,6 +144,19 @@ def test_what_the_checkpoint_was_made_with_counts_more_than_the_present_settings
     assert parameters["evaluation"] == complete_parameters(base)["evaluation"]
 
 
+def test_the_part_of_the_rollout_is_the_checkpoints_and_not_this_runs(base):
+    of_this_run = base | {"weighting": base["weighting"] | {"n": 2, "solved_at": [1]}}
+    older = trained_with()
+    parameters = repeating_parameters(complete_parameters(of_this_run), older)
+    assert (parameters["weighting"]["n"], parameters["weighting"]["solved_at"]) == (None, None)
+    star = older["weighted_turns"]["weighting"] | {"n": 4, "max_turns": 2, "solved_at": [2]}
+    note = older | {"weighted_turns": older["weighted_turns"] | {"weighting": star}}
+    parameters = repeating_parameters(complete_parameters(of_this_run), note)
+    read = TOP_LEVEL_KEYS["weighting"].model_validate(yaml.safe_load(parameters_yaml(parameters, []))["weighting"])
+    assert (read.n, read.max_turns, read.solved_at) == (4, 2, (2,))
+    assert parameters["rollout"]["n"] == 32
+
+
 def test_what_one_file_cannot_say_is_said(base):
     def said(parameters=base, conversations=None, attempts=None, problems="pp", **trained):
         checkpoint = trained_with(**{"seed": 0} | trained)

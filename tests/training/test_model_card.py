@@ -91,6 +91,14 @@ def test_every_number_of_the_data_and_the_log_is_there(card):
     assert "training.held_out" not in card, "what was not set is not said"
 
 
+def test_a_part_of_the_rollout_is_told_as_one(card):
+    assert "used of them" not in card
+    note = provenance()
+    note["weighted_turns"]["weighting"] = WEIGHTING | {"n": 4, "max_turns": 2, "solved_at": [1, 2]}
+    told = model_card(note, LOG, DATA, "a GPU")
+    assert "| used of them | the first 4 of each problem, cut to 2 turns, solved at turn 1 or 2 |" in told
+
+
 def test_nested_settings_are_rows_and_addresses_are_not_told(card):
     assert "| `training.lora.rank` | 16 |" in card
     assert "| `training.lora.target_modules` | q_proj, v_proj |" in card

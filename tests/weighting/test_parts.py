@@ -86,7 +86,7 @@ def whole(weighting: WeightingParameters) -> WeightingParameters:
 problems_of_three = st.lists(st.lists(conversations, min_size=3, max_size=3), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(problems_of_three, weightings)
 def test_a_part_of_a_rollout_is_what_a_smaller_rollout_would_have_held(problems, weighting):
     n, max_turns = weighting.n or 3, weighting.max_turns or MAX_TURNS
@@ -106,7 +106,7 @@ def test_a_part_of_a_rollout_is_what_a_smaller_rollout_would_have_held(problems,
         assert summarize_weights(*of_part, weighting) == summarize_weights(*of_small, weighting)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(problems_of_three, weightings)
 def test_the_weights_of_each_problem_average_one_over_the_trajectories_that_are_used(problems, weighting):
     with tempfile.TemporaryDirectory() as directory:
@@ -119,7 +119,7 @@ def test_the_weights_of_each_problem_average_one_over_the_trajectories_that_are_
         assert np.mean(weights) == pytest.approx(1, rel=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(problems_of_three, weightings, st.sets(st.integers(1, MAX_TURNS), min_size=1))
 def test_only_examples_solved_at_the_turns_asked_for_are_kept_with_the_weights_they_have(problems, weighting, turns):
     solved_at = tuple(turn for turn in turns if turn <= (weighting.max_turns or MAX_TURNS))
