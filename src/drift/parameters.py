@@ -2,7 +2,7 @@
 
 Kedro validates them, all together, before any node runs: an unknown name or a value out of range ends the run
 with a sentence. Every field says what it is; names that the paper has are the paper's. Those of the training are in
-`drift.training_parameters`.
+`drift.training_parameters`, those of the dry run in `drift.plan_parameters`.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, ValidationError, model_validator
 
 from drift.errors import UserError
+from drift.plan_parameters import PlanParameters
 from drift.problems.benchmarks import BENCHMARKS
 from drift.problems.sources import ArithmeticSource, ProblemSource, source_name
 from drift.training_parameters import (
@@ -34,6 +35,7 @@ __all__ = [
     "MlflowParameters",
     "ModelParameters",
     "Parameters",
+    "PlanParameters",
     "ProblemsParameters",
     "ProtocolParameters",
     "RolloutParameters",
@@ -222,6 +224,7 @@ TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
     "weighting": WeightingParameters,
     "training": TrainingParameters,
     "evaluation": EvaluationParameters,
+    "plan": PlanParameters,
     "working_directory": WorkingDirectory,
 }
 """Every key of `parameters.yml` and the model that reads it."""
