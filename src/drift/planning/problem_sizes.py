@@ -82,8 +82,10 @@ def problem_sizes(problems: ProblemsParameters, protocol: ProtocolParameters, se
         seed: of the embedded problems.
     """
     style, refusals = PROMPT_STYLES[protocol.prompt], []
-    asked: list[tuple[ProblemSource, ProblemPart]] = [(problems.train, "train")]
-    asked += [(source, "evaluation") for source in problems.evaluation_sources]
+    asked: list[tuple[ProblemSource, ProblemPart]] = [
+        (problems.train, "train"),
+        *((source, "evaluation") for source in problems.evaluation_sources),
+    ]
     sizes = []
     for source, part in asked:
         try:

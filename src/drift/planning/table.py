@@ -19,11 +19,8 @@ def plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         *_sampling_rows(plan["sampling"]),
         *_training_rows(plan["training"], gpu),
         *_evaluation_rows(plan["evaluation"]),
-        ("disk, at most", _disk(plan["disk"])),
-        (
-            "whole job",
-            f"{_range(hours)}" + ("" if hours["gpu_hours"] is None else f"; {hours['gpu_hours']:.1f} hours of a GPU"),
-        ),
+        ("disk, at most", _disk(plan["disk"]) + ", besides the reference policy"),
+        ("whole job", _range(hours) + _gpu_hours(hours["gpu_hours"])),
         ("another variant", f"{_time(hours['another_variant'])}, trained on the same trajectories and evaluated"),
     ]
 
@@ -86,6 +83,10 @@ def _disk(disk: Mapping[str, float]) -> str:
     parts = ("states", "checkpoint", "trajectories", "conversations")
     named = ", ".join(f"{name} {disk[name + '_gib']:.1f}" for name in parts)
     return f"{disk['total_gib']:.1f} GiB ({named})"
+
+
+def _gpu_hours(hours: float | None) -> str:
+    return "" if hours is None else f"; {hours:.1f} hours of one GPU"
 
 
 def _millions(tokens: Mapping[str, float]) -> str:
