@@ -13,7 +13,7 @@ from kedro.io.core import AbstractVersionedDataset, DatasetError, VersionNotFoun
 from drift.errors import UserError, disk_full
 from drift.names import refuse_unknown_environment, refuse_unknown_names
 from drift.parameters import TrainingParameters, WorkingDirectory, check_parameters
-from drift.pipelines.planning import Planned, plan_pipelines
+from drift.pipelines.from_parameters import Planned, pipelines_from_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -44,7 +44,7 @@ class ProjectHooks:
             refuse_unknown_environment(Path(context.config_loader.conf_source), context.env)
             parameters = context.config_loader["parameters"]
             check_parameters(parameters)
-            self._planned = plan_pipelines(parameters, self._project_path, skip_finished=is_run)
+            self._planned = pipelines_from_parameters(parameters, self._project_path, skip_finished=is_run)
             for name, pipeline in self._planned.pipelines.items():
                 pipelines[name] = pipeline
             if command is not None and is_run:

@@ -2,7 +2,8 @@
 
 Kedro validates them, all together, before any node runs: an unknown name or a value out of range ends the run
 with a sentence. Every field says what it is; names that the paper has are the paper's. Those of the training are in
-`drift.training_parameters`, those of studies in `drift.study_parameters`.
+`drift.training_parameters`, those of studies in `drift.study_parameters`, those of the dry run in
+`drift.plan_parameters`.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, ValidationError, model_validator
 
 from drift.errors import UserError
+from drift.plan_parameters import PlanParameters
 from drift.problems.benchmarks import BENCHMARKS
 from drift.problems.sources import ArithmeticSource, ProblemSource, source_name
 from drift.study_parameters import RefreshParameters, StudyParameters
@@ -35,6 +37,7 @@ __all__ = [
     "MlflowParameters",
     "ModelParameters",
     "Parameters",
+    "PlanParameters",
     "ProblemsParameters",
     "ProtocolParameters",
     "RefreshParameters",
@@ -235,6 +238,7 @@ TOP_LEVEL_KEYS: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationParameters,
     "study": StudyParameters,
     "refresh": RefreshParameters,
+    "plan": PlanParameters,
     "working_directory": WorkingDirectory,
 }
 """Every key of `parameters.yml` and the model that reads it."""

@@ -1,8 +1,9 @@
-"""The four pipelines, their sum, and those that are planned from the parameters."""
+"""The four pipelines, their sum, the dry run, and those that are made from the parameters."""
 
 from kedro.pipeline import Pipeline
 
 from drift.pipelines.evaluation.pipeline import create_pipeline as evaluation
+from drift.pipelines.plan.pipeline import create_pipeline as plan
 from drift.pipelines.rollout.pipeline import create_pipeline as rollout
 from drift.pipelines.training.pipeline import create_pipeline as training
 from drift.pipelines.weighting.pipeline import create_pipeline as weighting
@@ -11,7 +12,7 @@ from drift.pipelines.weighting.pipeline import create_pipeline as weighting
 def register_pipelines() -> dict[str, Pipeline]:
     """Pipelines by name; `kedro run` runs the first four.
 
-    `study` and `refresh` have nodes once there are parameters (`drift.pipelines.planning`).
+    `study` and `refresh` have nodes once there are parameters (`drift.pipelines.from_parameters`).
     """
     pipelines = {
         "rollout": rollout(),
@@ -19,5 +20,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "training": training(),
         "evaluation": evaluation(),
     }
-    planned = {"study": Pipeline([]), "refresh": Pipeline([])}
-    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([])), **planned}
+    made_later = {"study": Pipeline([]), "refresh": Pipeline([])}
+    whole = sum(pipelines.values(), start=Pipeline([]))
+    return {**pipelines, "plan": plan(), **made_later, "__default__": whole}

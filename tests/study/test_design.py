@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift.errors import UserError
-from drift.study.plan import cells_of, result_path, steps_of_rounds, swept_name, unfinished
+from drift.study.design import cells_of, result_path, steps_of_rounds, swept_name, unfinished
 
 VARIANTS = {
     "drift": {},

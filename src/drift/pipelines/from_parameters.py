@@ -1,7 +1,7 @@
 """Pipelines whose nodes depend on parameters: planned when the parameters are known, before Kedro chooses what to run.
 
-Kedro registers pipelines without parameters. The project's hook calls `plan_pipelines` as soon as there are any, puts
-the planned pipelines in the registry, and their parameters in the catalog.
+Kedro registers pipelines without parameters. The project's hook calls `pipelines_from_parameters` as soon as there are
+any, puts the pipelines in the registry, and the parameters that only they have in the catalog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from drift.parameters import RefreshParameters, Seed, TrainingParameters
 from drift.pipelines.refresh.pipeline import NAMESPACE
 from drift.pipelines.refresh.pipeline import create_pipeline as refresh
 from drift.pipelines.study.pipeline import create_pipeline as study
-from drift.study.plan import Cell, cells_of, steps_of_rounds, unfinished
+from drift.study.design import Cell, cells_of, steps_of_rounds, unfinished
 
 _RESULTS = Path("data/08_reporting")
 
@@ -35,7 +35,7 @@ class Planned:
     progress: str = ""
 
 
-def plan_pipelines(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+def pipelines_from_parameters(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
     """The study and the refresh that the parameters ask for.
 
     Args:
