@@ -155,7 +155,7 @@ def solved_turns(generator: np.random.Generator, num_problems: int, rate: float)
 def full_study(make_cell) -> list[CellResult]:
     """Three seeds of every variant and sweep; one variant lacks a seed."""
     rates = {"drift": 0.55, "sft_5turn": 0.45, "star_2turn": 0.4, "all_turns": 0.35, "no_penalty": 0.5}
-    changes = {"sft_5turn": {"beta": "inf"}, "all_turns": {"retain": "all"}, "no_penalty": {"penalty": 0.0}}
+    changes = {"sft_5turn": {"beta": "Infinity"}, "all_turns": {"retain": "all"}, "no_penalty": {"penalty": 0.0}}
     sweeps = {"beta": [0.01, 0.5], "gamma": [0.5, 1.0], "penalty": [1.0], "n": [2, 4], "max_turns": [1, 3]}
     cells = [
         make_cell(

@@ -47,12 +47,12 @@ def costs_chart(results: Mapping[str, Any]) -> "Figure | None":
     figure.update_yaxes(title_text=f"{unit} a variant and seed", title_font_size=13, gridcolor=GRID, rangemode="tozero")
     first, last = costs[0], costs[-1]
     title = (
-        f"Sampling and training: {value_of(first.total) / scale:,.1f} {unit} with {turns_text(first.num_turns)}, "
-        f"{value_of(last.total) / scale:,.1f} with {last.num_turns}"
+        f"Sampling and training: {value_of(first.total) / scale:,.0f} {unit} with {turns_text(first.num_turns)}, "
+        f"{value_of(last.total) / scale:,.0f} with {last.num_turns}"
     )
     figure.update_layout(**house_layout(title, 460))
     figure.update_layout(
-        margin={"b": 150, "t": 70},
+        margin={"b": 115, "t": 70},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     )
     return figure.add_annotation(
@@ -61,7 +61,7 @@ def costs_chart(results: Mapping[str, Any]) -> "Figure | None":
         y=0,
         xref="paper",
         yref="paper",
-        yshift=-92,
+        yshift=-72,
         xanchor="left",
         showarrow=False,
         font={"size": 12, "color": INK},

@@ -1,6 +1,6 @@
 """What a study found, in plain sentences made from its numbers: which differences are beyond the noise."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drift.evaluation.numbers_in_words import points_text
@@ -8,6 +8,7 @@ from drift.study.places import (
     Place,
     compared_with,
     difference_at,
+    headline_place,
     missing_seeds,
     name_of,
     places,
@@ -22,39 +23,42 @@ KINDS = {
 """What is said of a difference whose interval is above, below, or around zero."""
 
 
-NUM_METRICS = 3
-"""Metrics that sentences are made of."""
-
-
 def findings(results: Mapping[str, Any]) -> list[str]:
-    """Sentences: what is above and below the baseline and the reference, on each benchmark and average."""
-    return [
-        sentence
+    """What is above and below the baseline and the reference: multi@K on all places, and more on the main one."""
+    main = headline_place(results)
+    compared = compared_metrics(results)
+    last = f"multi@{results['max_turns']}"
+    sentences = [
+        sentence_on(results, before, place, name)
         for before in compared_with(results)
-        for place in places(results)
-        for sentence in compared_at(results, before, place)
+        for place in [main, *(place for place in places(results) if place != main)]
+        for name in (compared if place == main else [last])
     ]
+    return [sentence for sentence in sentences if sentence is not None]
 
 
-def compared_at(results: Mapping[str, Any], before: str, place: Place) -> Iterator[str]:
-    """One sentence for each metric: multi@1, multi@K, and the correction rate."""
-    metrics = {
+def compared_metrics(results: Mapping[str, Any]) -> dict[str, tuple[str, int | None]]:
+    """The metrics that sentences are about: their keys, and the turn of those that have several."""
+    return {
         "multi@1": ("multi_at_k", 0),
         f"multi@{results['max_turns']}": ("multi_at_k", -1),
         "correction rate": ("correction_rate_overall", None),
     }
-    for name, (metric, index) in metrics.items():
-        groups: dict[str, list[str]] = {kind: [] for kind in KINDS}
-        for policy in plain_policies(results):
-            entry = difference_at(results, before, policy, place)
-            if entry is not None:
-                value, ends = entry[metric]["value"], entry[metric]["ci95"]
-                value, ends = (value, ends) if index is None else (value[index], ends[index])
-                if value is not None:
-                    groups[kind_of(ends)].append(f"{name_of(results, policy)} {points_text(value, ends)}")
-        texts = [f"{KINDS[kind].format(before=before)}: {', '.join(found)}" for kind, found in groups.items() if found]
-        if texts:
-            yield f"{name} on {place.label}, in points: {'; '.join(texts)}."
+
+
+def sentence_on(results: Mapping[str, Any], before: str, place: Place, name: str) -> str | None:
+    """Which policies have more of a metric than another one, which less, and of which it cannot be told."""
+    metric, index = compared_metrics(results)[name]
+    groups: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for policy in plain_policies(results):
+        entry = difference_at(results, before, policy, place)
+        if entry is not None:
+            value, ends = entry[metric]["value"], entry[metric]["ci95"]
+            value, ends = (value, ends) if index is None else (value[index], ends[index])
+            if value is not None:
+                groups[kind_of(ends)].append(f"{name_of(results, policy)} {points_text(value, ends)}")
+    texts = [f"{KINDS[kind].format(before=before)}: {', '.join(found)}" for kind, found in groups.items() if found]
+    return f"{name} on {place.label}, in points: {'; '.join(texts)}." if texts else None
 
 
 def kind_of(ends: Sequence[float]) -> str:
@@ -79,15 +83,15 @@ def cautions(results: Mapping[str, Any]) -> list[str]:
     if missing:
         sentences.append(f"Not all seeds are there for: {', '.join(missing)}; differences are over common seeds.")
     num_compared = sum(
-        NUM_METRICS
+        difference_at(results, before, policy, place) is not None
         for before in compared_with(results)
         for policy in plain_policies(results)
         for place in places(results)
-        if difference_at(results, before, policy, place) is not None
     )
-    if num_compared > NUM_METRICS:
+    if num_compared > 1:
         sentences.append(
-            f"Differences are paired by problem and seed, and not corrected for their number: of {num_compared} above, "
-            "about one in twenty would exclude zero if all policies were the same."
+            f"Differences are paired by problem and seed, and not corrected for their number: of {num_compared} "
+            f"differences of multi@{results['max_turns']}, about one in twenty would exclude zero if all policies were "
+            "the same."
         )
     return sentences

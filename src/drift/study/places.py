@@ -1,5 +1,6 @@
 """Where policies are compared: on a benchmark or on an average of several; and what they are called there."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -98,7 +99,7 @@ def missing_seeds(results: Mapping[str, Any], policy: str) -> str:
 
 def value_text(value: float | str) -> str:
     """A swept value as it is written."""
-    return "∞" if value == "inf" else f"{value:g}"
+    return "∞" if float(value) == math.inf else f"{value:g}"
 
 
 def turns_kept(entry: Mapping[str, Any], max_turns: int) -> int:

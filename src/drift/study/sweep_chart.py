@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Bar, Figure, Scatter
 
 HEIGHT = 500
+SHIFT = 0.08  # of the distance between two values
+Share = tuple[float | None, Sequence[float | None]]
+"""A share and its interval."""
 
 
 def sweep_chart(results: Mapping[str, Any], parameter: str) -> "Figure | None":
@@ -47,29 +50,21 @@ def sweep_chart(results: Mapping[str, Any], parameter: str) -> "Figure | None":
         subplot_titles=["results", "weights", "problems by their trajectories"],
     )
     k = results["max_turns"]
-    for trace in (
-        result_line(f"multi@{k}", values, [turn(metric["multi_at_k"], -1) for metric in metrics], BLUE, "circle"),
-        result_line("multi@1", values, [turn(metric["multi_at_k"], 0) for metric in metrics], VERMILION, "square"),
-        result_line(
-            "first mistakes corrected",
-            values,
-            [whole(metric["correction_rate_overall"]) for metric in metrics],
-            GREEN,
-            "diamond",
-        ),
-    ):
+    for trace in result_lines(metrics, k):
         figure.add_trace(trace, row=1, col=1)
     if (baseline := baseline_share(results, place)) is not None:
         name = as_written(results["baseline"])
-        figure.add_trace(level(f"multi@{k} of {name}", values, baseline), row=1, col=1)
-    for trace in weight_lines(values, [entry["composition"] for entry in entries]):
+        figure.add_trace(level(f"multi@{k} of {name}", len(values), baseline), row=1, col=1)
+    for trace in weight_lines([entry["composition"] for entry in entries]):
         figure.add_trace(trace, row=1, col=2)
-    for trace in group_bars(values, [entry["composition"] for entry in entries]):
+    for trace in group_bars([entry["composition"] for entry in entries]):
         figure.add_trace(trace, row=1, col=3)
     name = PARAMETERS.get(parameter, parameter)
-    figure.update_xaxes(title_text=name, title_font_size=13, title_standoff=8, type="category", showgrid=False)
+    figure.update_xaxes(title_text=name, title_font_size=13, title_standoff=8, showgrid=False, zeroline=False)
+    figure.update_xaxes(tickvals=list(range(len(values))), ticktext=values, range=[-0.5, len(values) - 0.5])
+    figure.update_xaxes(title_text=f"{name} (bars: 95 % over problems and seeds)", row=1, col=1)
     figure.update_yaxes(title_font_size=13, gridcolor=GRID, rangemode="tozero", zeroline=False)
-    figure.update_yaxes(title_text="problems (%), bars: 95 % over problems and seeds", row=1, col=1)
+    figure.update_yaxes(title_text="problems (%)", row=1, col=1)
     figure.update_yaxes(title_text="%", title_standoff=4, row=1, col=2)
     figure.update_yaxes(title_text="problems (%)", title_standoff=4, range=[0, 100], row=1, col=3)
     figure.update_annotations(font_size=13)
@@ -82,27 +77,29 @@ def sweep_chart(results: Mapping[str, Any], parameter: str) -> "Figure | None":
     )
 
 
-Share = tuple[float | None, Sequence[float | None]]
-"""A share and its interval."""
+def result_lines(metrics: Sequence[Mapping[str, Any]], k: int) -> "list[Scatter]":
+    """multi@K, multi@1 and the correction rate over the values, side by side so that no bar hides another."""
+    multi, rates = (
+        [metric["multi_at_k"] for metric in metrics],
+        [metric["correction_rate_overall"] for metric in metrics],
+    )
+    last = [(metric["value"][-1], metric["ci95"][-1]) for metric in multi]
+    first = [(metric["value"][0], metric["ci95"][0]) for metric in multi]
+    corrected = [(metric["value"], metric["ci95"]) for metric in rates]
+    return [
+        result_line(f"multi@{k}", last, -SHIFT, BLUE, "circle"),
+        result_line("multi@1", first, 0, VERMILION, "square"),
+        result_line("first mistakes corrected", corrected, SHIFT, GREEN, "diamond"),
+    ]
 
 
-def turn(metric: Mapping[str, Any], index: int) -> Share:
-    """A metric at one turn."""
-    return metric["value"][index], metric["ci95"][index]
-
-
-def whole(metric: Mapping[str, Any]) -> Share:
-    """A metric that is one number."""
-    return metric["value"], metric["ci95"]
-
-
-def result_line(name: str, values: Sequence[str], shares: Sequence[Share], colour: str, symbol: str) -> "Scatter":
+def result_line(name: str, shares: Sequence[Share], shift: float, colour: str, symbol: str) -> "Scatter":
     """One metric over the values."""
     from plotly.graph_objects import Scatter
 
     share, ends = [share for share, _ in shares], [ends for _, ends in shares]
     return Scatter(
-        x=list(values),
+        x=[place + shift for place in range(len(shares))],
         y=percent(share),
         error_y=error_bars(share, ends),
         customdata=[percent(of_share) for of_share in ends],
@@ -111,16 +108,17 @@ def result_line(name: str, values: Sequence[str], shares: Sequence[Share], colou
         mode="lines+markers",
         line={"color": colour, "width": 2},
         marker={"symbol": symbol, "size": 8},
+        cliponaxis=False,
     )
 
 
-def level(name: str, values: Sequence[str], share: float) -> "Scatter":
+def level(name: str, num_values: int, share: float) -> "Scatter":
     """A dashed line at one height."""
     from plotly.graph_objects import Scatter
 
     return Scatter(
-        x=list(values),
-        y=[100 * share] * len(values),
+        x=[-0.5, num_values - 0.5],
+        y=[100 * share] * 2,
         name=name,
         mode="lines",
         line={"color": MUTED, "width": 1.5, "dash": "dash"},
@@ -134,7 +132,7 @@ def baseline_share(results: Mapping[str, Any], place: Place) -> float | None:
     return None if entry is None else entry["multi_at_k"]["value"][-1]
 
 
-def weight_lines(values: Sequence[str], compositions: Sequence[Mapping[str, Any]]) -> "list[Scatter]":
+def weight_lines(compositions: Sequence[Mapping[str, Any]]) -> "list[Scatter]":
     """Effective sample size in per cent of the examples, and pruned mass in per cent of the weight."""
     from plotly.graph_objects import Scatter
 
@@ -150,7 +148,7 @@ def weight_lines(values: Sequence[str], compositions: Sequence[Mapping[str, Any]
     )
     return [
         Scatter(
-            x=list(values),
+            x=list(range(len(compositions))),
             y=percent(shares),
             customdata=examples,
             hovertemplate=f"{name}: %{{y:.2g}}<br>effective examples: %{{customdata:,.0f}}<extra></extra>",
@@ -164,13 +162,13 @@ def weight_lines(values: Sequence[str], compositions: Sequence[Mapping[str, Any]
     ]
 
 
-def group_bars(values: Sequence[str], compositions: Sequence[Mapping[str, Any]]) -> "list[Bar]":
+def group_bars(compositions: Sequence[Mapping[str, Any]]) -> "list[Bar]":
     """Problems that all, some and none of their trajectories solved."""
     from plotly.graph_objects import Bar
 
     return [
         Bar(
-            x=list(values),
+            x=list(range(len(compositions))),
             y=percent(
                 [ratio(mean(composition, outcome), mean(composition, "num_problems")) for composition in compositions]
             ),

@@ -1,6 +1,7 @@
 """The sweeps of a study: variants that differ in one parameter, in the order of its values."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,8 @@ def without(settings: Mapping[str, Any], parameter: str) -> str:
 def own_value(cell: CellResult, parameter: str) -> float | str:
     """The value of a parameter in a variant that does not sweep it; the budget K where no turns are left out."""
     values = [cell["settings"].get(group, {}).get(parameter) for group in GROUPS]
-    return next((value for value in values if value is not None), cell["max_turns"])
+    value = next((value for value in values if value is not None), cell["max_turns"])
+    return "inf" if float(value) == math.inf else value
 
 
 def alike_but(parameter: str, policies: Mapping[str, Mapping[str, Any]]) -> list[tuple[Any, str]]:

@@ -84,7 +84,7 @@ def by_turn(
     figure.update_layout(**house_layout(title, HEIGHT))
     return figure.update_layout(
         title={"font": {"size": 16}},
-        margin={"b": 120, "t": 70},
+        margin={"b": 95, "t": 70},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     )
 

@@ -63,7 +63,7 @@ def variants_chart(results: Mapping[str, Any]) -> "Figure":
         for point in of_panel:
             figure.add_trace(marker(results, policies.index(point.policy), point), row=1, col=column)
         is_gain = " minus " in title
-        figure.update_xaxes(title_text="points" if is_gain else "problems (%)", row=1, col=column)
+        figure.update_xaxes(title_text=axis_of(title), row=1, col=column)
         if is_gain:
             figure.add_vline(x=0, line={"color": MUTED, "width": 1.5, "dash": "dash"}, row=1, col=column)
         else:
@@ -82,6 +82,11 @@ def variants_chart(results: Mapping[str, Any]) -> "Figure":
         **house_layout(title_of(results, place, before), OTHER_PIXELS + PIXELS_PER_POLICY * len(policies))
     )
     return figure.update_layout(title={"xref": "container", "pad": {"l": 20}}, margin={"l": 20, "t": 90})
+
+
+def axis_of(title: str) -> str:
+    """The unit of a panel."""
+    return "points" if " minus " in title else "problems (%)" if "@" in title else "mistakes (%)"
 
 
 def points(results: Mapping[str, Any], place: Place, metric: str, index: int | None) -> list[Point]:
