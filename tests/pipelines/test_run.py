@@ -195,6 +195,31 @@ def test_episodes_end_at_the_first_correct_response(trajectories):
         assert row["num_turns"] == len(verdicts)
 
 
+def test_a_plan_that_is_told_how_conversations_go_knows_what_was_sampled(finished, trajectories, project):
+    from drift.parameters import TOP_LEVEL_KEYS
+    from drift.planning.reckoning import Settings, reckon
+
+    turns = [turn for row in trajectories for turn in row["turns"]]
+    sampled = sum(turn["end"] - turn["start"] for turn in turns)
+    solved_first = sum(row["success"] and row["num_turns"] == 1 for row in trajectories) / len(trajectories)
+    given = {key: model.model_validate(finished.load(f"params:{key}")) for key, model in TOP_LEVEL_KEYS.items()}
+    told = {"response_tokens": round(sampled / len(turns)), "solved_at_first": solved_first}
+    given |= {
+        "seed": given["seed"].root,
+        "plan": given["plan"].model_copy(update=told),
+        "working_directory": project.path,
+    }
+    rollout = reckon(Settings(**given)).rollout
+    assert rollout.count == len(trajectories)
+    assert rollout.count * rollout.expected_turns == pytest.approx(len(turns))
+    assert rollout.expected_responses == pytest.approx(sampled, rel=0.05)  # the mean is rounded
+    assert rollout.expected_tokens * rollout.count == pytest.approx(
+        sum(len(r["token_ids"]) for r in trajectories), rel=0.2
+    )
+    assert sampled <= rollout.most_responses
+    assert max(len(row["token_ids"]) for row in trajectories) <= rollout.most_tokens
+
+
 def test_draws_of_one_problem_differ(trajectories):
     first = {}
     for row in trajectories:

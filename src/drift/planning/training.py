@@ -122,5 +122,5 @@ def layer_activation_bytes(shape: ModelShape, computing_bytes: int) -> int:
     product.
     """
     norms = 2 * (_FLOAT32 + 2 * computing_bytes) * shape.hidden_size
-    attention = (2 * shape.query_width + 2 * shape.key_value_width) * computing_bytes
+    attention = 2 * (shape.query_width + shape.key_value_width) * computing_bytes + _FLOAT32 * shape.attention_heads
     return norms + attention + 4 * shape.intermediate_size * computing_bytes
