@@ -1,6 +1,7 @@
 """Activation memory: what is measured on a few tokens holds for a pack, and recomputation is chosen by it."""
 
 import copy
+import gc
 
 import numpy as np
 import psutil
@@ -54,6 +55,15 @@ def policy(tiny_policy):
 def test_no_pack_keeps_more_than_was_measured(policy, num_sequences, length):
     measured = activation_bytes_per_token(policy, torch.float64, CPU)
     assert 0.05 * measured < kept_bytes_per_token(policy, num_sequences, length) <= 1.02 * measured
+
+
+def test_nothing_is_left_of_the_measurement(policy):
+    activation_bytes_per_token(policy, torch.float64, CPU)
+    with Results() as results:
+        activation_bytes_per_token(policy, torch.float64, CPU)
+    gc.collect()
+    left = sum(size for ref, size in results.storages.items() if not ref.expired())
+    assert left <= 0.02 * sum(results.storages.values())  # a few constants that the model keeps
 
 
 def test_a_pack_of_the_measured_length_keeps_what_was_measured(policy):

@@ -1,7 +1,6 @@
 """Memory of activations: measured on a few tokens, so that recomputation is chosen only where it is needed."""
 
 import os
-from typing import Any
 
 import psutil
 import torch
@@ -32,20 +31,20 @@ def activation_bytes_per_token(
     ids = torch.arange(num_tokens) % policy.model.config.get_text_config().vocab_size
     example = Example("", 0, ids.numpy(), torch.tensor([1]).numpy(), 1.0)
     weights = {weight.untyped_storage().data_ptr() for weight in policy.parameters()}
-    kept: dict[int, int] = {}
+    kept: dict[int, torch.UntypedStorage] = {}
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def count(tensor: torch.Tensor) -> None:
+        # Its memory only, for a way back that is never gone: an output that its own node keeps would never be freed.
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+            kept[storage.data_ptr()] = storage
 
-    def give_back(tensor: Any) -> Any:  # noqa: ANN401
-        return tensor
+    def give_back(_: None) -> torch.Tensor:
+        raise RuntimeError("Nothing was kept.")
 
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, give_back):
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, give_back):
         policy(packed([example], device))
-    return sum(kept.values()) / num_tokens * computing_dtype.itemsize / dtype.itemsize
+    return sum(storage.nbytes() for storage in kept.values()) / num_tokens * computing_dtype.itemsize / dtype.itemsize
 
 
 def free_bytes(device: torch.device) -> int:
