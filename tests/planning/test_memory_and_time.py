@@ -17,7 +17,7 @@ from drift.planning.disk import disk
 from drift.planning.gpus import GPUS, Gpu, gpu_named, gpu_of
 from drift.planning.model_shape import ModelShape, find_config, model_shape
 from drift.planning.sampling import SamplingSetup
-from drift.planning.training import TrainingSetup, layer_activation_bytes
+from drift.planning.training import TrainingSetup, fewest_processes, layer_activation_bytes
 from drift.training.attention import PACKED, register_packed_attention
 from drift.training.master_weights import MasterWeights
 from drift.training.memory import activation_bytes_per_token
@@ -106,6 +106,8 @@ def test_a_3b_model_trains_on_one_80_gib_gpu_with_recomputation_and_a_7b_model_o
     larger = paper_shape("Qwen/Qwen2.5-7B-Instruct")
     assert training(larger).memory_bytes(held, True) > gpu_named("H100-80GB").memory_bytes
     assert training(larger, processes=4).memory_bytes(held, True) < gpu_named("H100-80GB").memory_bytes
+    assert fewest_processes(training(shape), held) == 1
+    assert fewest_processes(training(larger), held) in (2, 4)
 
 
 @pytest.mark.parametrize("processes", [2, 4, 8])

@@ -49,10 +49,9 @@ def test_a_published_shape_has_as_many_weights_as_are_published(path, num_weight
     assert "published shapes" in source and set(NUM_WEIGHTS) == set(PUBLISHED)
 
 
-@pytest.mark.parametrize("path", ["bundled", "directory"])
-def test_the_bundled_model_has_the_weights_and_the_bytes_that_are_reckoned(reference_model, path):
-    name = "bundled:smollm2-135m-instruct" if path == "bundled" else str(reference_model.path)
-    config, _ = find_config(ModelParameters(path=name))
+def test_the_bundled_model_has_the_weights_and_the_bytes_that_are_reckoned(reference_model):
+    config, source = find_config(ModelParameters(path=str(reference_model.path)))
+    assert source == str(reference_model.path / "config.json")
     shape = model_shape(config)
     assert shape.num_weights == stored_numbers(reference_model.path)
     stored = sum(file.stat().st_size for file in reference_model.path.glob("*.safetensors"))

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from drift.config_loader import ConfigLoader
-from drift.parameters import TOP_LEVEL_KEYS
+from drift.parameters import TOP_LEVEL_KEYS, ModelParameters
+from drift.planning.model_shape import find_config, model_shape
 from drift.planning.plan import plan
 from drift.planning.reckoning import Settings
 from drift.planning.table import plan_rows
@@ -103,15 +105,14 @@ def test_a_disk_that_is_too_small_is_warned_of(tmp_path):
     assert any("make room" in sentence for sentence in made["warnings"])
 
 
-def test_the_default_is_planned_for_an_assumed_gpu_where_there_is_none(tmp_path):
-    import torch
-
+def test_the_default_is_planned_for_an_assumed_gpu_where_there_is_none(tmp_path, reference_model):
     made = planned("base", tmp_path, plan={"gpu": None})
     if torch.cuda.is_available():
         assert made["gpu"]["from"] == "this machine's"
     else:
         assert made["gpu"]["name"] == "H100-80GB" and "assumed" in made["gpu"]["from"]
-    assert made["model"]["weights"] == 134_515_008
+    config, _ = find_config(ModelParameters(path=str(reference_model.path)))
+    assert made["model"]["weights"] == model_shape(config).num_weights
 
 
 def test_attempts_and_further_policies_are_counted(tmp_path):

@@ -10,7 +10,7 @@ from drift.planning import problem_sizes
 from drift.planning.disk import number_bytes
 from drift.planning.reckoning import Reckoning
 from drift.planning.sampling import BANDWIDTH_SHARE, ENGINE_START_SECONDS, STEP_SECONDS
-from drift.planning.training import RECOMPUTATION
+from drift.planning.training import RECOMPUTATION, fewest_processes
 
 _GIB = 2**30
 
@@ -74,11 +74,15 @@ def _of_training(reckoning: Reckoning) -> Iterator[str]:
     trainer, rollout, gpu = reckoning.trainer, reckoning.rollout, reckoning.gpu
     if not reckoning.training_fits:
         needed = trainer.memory_bytes(rollout, trainer.recomputes(rollout)) / _GIB
+        fewest = fewest_processes(trainer, rollout)
+        ways = [] if fewest is None else [f"use {fewest} GPUs (training.processes and hosts; plan.gpus here)"]
+        if trainer.state_bytes < gpu.memory_bytes:
+            ways.append("lower training.micro_batch_tokens")
+        ways.append("train adapters (training.lora)")
         yield (
             f"TRAINING DOES NOT FIT: a process needs {needed:.0f} GiB, {trainer.state_bytes / _GIB:.0f} of them for "
-            f"weights, gradients and moments, and a {gpu.name} has {gpu.memory_bytes / _GIB:.0f}: use more GPUs "
-            "(training.processes and hosts; plan.gpus here), lower training.micro_batch_tokens, or train adapters "
-            "(training.lora)."
+            f"weights, gradients and moments, and one {gpu.name} has {gpu.memory_bytes / _GIB:.0f}: "
+            f"{' or '.join(ways)}."
         )
     asked = trainer.training.processes
     if asked is not None and asked > reckoning.num_gpus:

@@ -21,7 +21,7 @@ def plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         *_evaluation_rows(plan["evaluation"]),
         ("disk, at most", _disk(plan["disk"]) + ", besides the reference policy"),
         ("whole job", _range(hours) + _gpu_hours(hours["gpu_hours"])),
-        ("another variant", f"{_time(hours['another_variant'])}, trained on the same trajectories and evaluated"),
+        ("another variant", f"{_time(hours['another_variant'])} (trained on the same trajectories, and evaluated)"),
     ]
 
 
@@ -94,6 +94,8 @@ def _millions(tokens: Mapping[str, float]) -> str:
 
 
 def _range(hours: Mapping[str, float | None]) -> str:
+    if hours["expected"] is None:
+        return "does not fit"
     return f"{_time(hours['expected'])}, at most {_time(hours['most'])}"
 
 

@@ -4,7 +4,7 @@ Float32 master weights, gradients and two moments; with several processes each h
 layer after the other (`drift.training.sharded_weights`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -112,6 +112,15 @@ class TrainingSetup:
         work = self.training.steps * self.training.batch_size * flops_of_example
         again = RECOMPUTATION if self.recomputes(conversations) else 1.0
         return again * work / (self.processes * self.gpu.flops_per_second * self.mfu)
+
+
+def fewest_processes(trainer: TrainingSetup, conversations: Conversations) -> int | None:
+    """The smallest power of two of processes whose GPUs suffice; None where not even 64 do."""
+    for processes in (2**exponent for exponent in range(7)):
+        setup = replace(trainer, processes=processes)
+        if setup.memory_bytes(conversations, setup.recomputes(conversations)) <= setup.gpu.memory_bytes:
+            return processes
+    return None
 
 
 def layer_activation_bytes(shape: ModelShape, computing_bytes: int) -> int:
