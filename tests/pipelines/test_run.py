@@ -209,7 +209,7 @@ def test_a_plan_that_is_told_how_conversations_go_knows_what_was_sampled(finishe
         "plan": given["plan"].model_copy(update=told),
         "working_directory": project.path,
     }
-    rollout = reckon(Settings(**given)).rollout
+    rollout = reckon(Settings(**{name: given[name] for name in Settings.__dataclass_fields__})).rollout
     assert rollout.count == len(trajectories)
     assert rollout.count * rollout.expected_turns == pytest.approx(len(turns))
     assert rollout.expected_responses == pytest.approx(sampled, rel=0.05)  # the mean is rounded

@@ -16,7 +16,7 @@ from drift.parameters import TOP_LEVEL_KEYS, ModelParameters
 from drift.planning.model_shape import find_config, model_shape
 from drift.planning.plan import plan
 from drift.planning.reckoning import Settings
-from drift.planning.table import plan_rows
+from drift.planning.table import plan_rows, time_text
 from drift.settings import CONFIG_LOADER_ARGS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -65,6 +65,18 @@ def test_one_h100_trains_the_smallest_of_the_three(environment, fits, tmp_path):
     assert (made["hours"]["expected"] is not None) is fits
     assert made["sampling"]["hours"]["expected"] is not None
     assert any("does not fit" in sentence for _, sentence in plan_rows(made)) is not fits
+
+
+def test_the_table_in_the_documentation_is_what_the_plan_says(tmp_path):
+    lines = (PROJECT / "docs/plan.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    assert len(rows) == 2 * len(PAPER)
+    for environment, gpus, *cells in rows:
+        made = planned(environment.strip("`"), tmp_path, plan={"gpus": int(gpus)})
+        hours = [made[stage]["hours"]["expected"] for stage in ("sampling", "training", "evaluation")]
+        whole = "" if made["hours"]["expected"] is None else time_text(made["hours"]["expected"])
+        memory = f"{made['training']['memory_gib_recomputed']:.1f} GiB"
+        assert cells == [*map(time_text, hours), whole, memory], (environment, gpus)
 
 
 def test_eight_gpus_are_faster_and_hold_more_than_one(tmp_path):

@@ -23,7 +23,8 @@ def assumptions(reckoning: Reckoning) -> Iterator[str]:
     yield (
         f"conversations: {told.response_tokens} tokens a response (the limit where that is lower), "
         f"{told.solved_at_first:.0%} solved at the first turn and {told.solved_later:.0%} of the rest at each later "
-        "one, whatever the benchmark and policy; at most: no turn is right, and every response is cut."
+        "one, whatever the benchmark and policy; at most: no turn is right, and every response is cut, which bounds "
+        "tokens, while hours are estimates in either case."
     )
     if told.sampling_tokens_per_second is None:
         yield (

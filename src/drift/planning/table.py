@@ -21,7 +21,7 @@ def plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         *_evaluation_rows(plan["evaluation"]),
         ("disk, at most", _disk(plan["disk"]) + ", besides the reference policy"),
         ("whole job", _range(hours) + _gpu_hours(hours["gpu_hours"])),
-        ("another variant", f"{_time(hours['another_variant'])} (trained on the same trajectories, and evaluated)"),
+        ("another variant", f"{time_text(hours['another_variant'])} (trained on the same trajectories, and evaluated)"),
     ]
 
 
@@ -96,10 +96,11 @@ def _millions(tokens: Mapping[str, float]) -> str:
 def _range(hours: Mapping[str, float | None]) -> str:
     if hours["expected"] is None:
         return "does not fit"
-    return f"{_time(hours['expected'])}, at most {_time(hours['most'])}"
+    return f"{time_text(hours['expected'])}, at most {time_text(hours['most'])}"
 
 
-def _time(hours: float | None) -> str:
+def time_text(hours: float | None) -> str:
+    """Minutes below an hour, else hours."""
     if hours is None:
         return "does not fit"
     return f"{60 * hours:.0f} min" if hours < _MINUTES_BELOW_HOURS else f"{hours:.1f} h"
