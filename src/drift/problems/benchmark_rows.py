@@ -18,7 +18,6 @@ from drift.problems.rows import json_type
 from drift.verification.answers import extract_answer
 
 _UNBRACED_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s${}]+)")
-_CALCULATION = re.compile(r"<<[^<>]*>>")  # GSM8K's notes for a calculator
 _OPTION_IN_TEXT = re.compile(rf"\(([{LETTERS.lower()}])\)")
 
 THEOREM_VERIFIERS: Mapping[str, VerifierName] = {
@@ -45,7 +44,6 @@ class Draft:
     num_choices: int | None = None
     original: str | None = None
     answer_type: str = ""
-    solution: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def boxed_in_solution(row: Row) -> Draft:
         answer = unbraced[-1]
     if not answer:
         raise CellFault(r"`solution` has no \boxed{} with an answer")
-    return Draft(row.text("problem"), answer, solution=solution)
+    return Draft(row.text("problem"), answer)
 
 
 def answer_beside_solution(row: Row) -> Draft:
@@ -134,22 +132,21 @@ def answer_beside_solution(row: Row) -> Draft:
 
 def answer_after_hashes(row: Row) -> Draft:
     """GSM8K: the answer follows the last `####` of the solution."""
-    solution, marker, answer = row.text("answer").rpartition("####")
+    _, marker, answer = row.text("answer").rpartition("####")
     if not (marker and answer.strip()):
         raise CellFault("`answer` has no #### with an answer behind it")
-    return Draft(row.text("question"), answer.strip(), solution=_CALCULATION.sub("", solution).strip() or None)
+    return Draft(row.text("question"), answer.strip())
 
 
 def rephrased(row: Row) -> Draft | LeftOut:
     """MetaMathQA's MATH part: the answer follows the last `The answer is:` of the response."""
     if not row.text("type").startswith("MATH_"):
         return LeftOut("not of the MATH part")
-    response = row.text("response")
-    _, marker, behind = response.rpartition("The answer is:")
+    _, marker, behind = row.text("response").rpartition("The answer is:")
     answer = behind.strip().partition("\n")[0].strip()
     if not (marker and answer):
         return LeftOut("no answer in the response")
-    return Draft(row.text("query"), answer, original=row.text("original_question"), solution=response)
+    return Draft(row.text("query"), answer, original=row.text("original_question"))
 
 
 def theorem_question(row: Row) -> Draft | LeftOut:

@@ -171,7 +171,6 @@ class _Reading:
                     name,
                     found.num_choices,
                     found.original,
-                    found.solution,
                 )
             )
 

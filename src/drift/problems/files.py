@@ -5,7 +5,7 @@ Every row is checked, whatever `limit` is, and all faults of the file are report
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -48,9 +48,6 @@ class FileSource(BaseModel):
     answer_pattern: Annotated[str, AfterValidator(_has_a_group)] | None = None
     r"""Regular expression that finds the answer in its column: the first group of the last match. None takes the whole
     cell. For GSM8K: `'####\s*(.+)'`."""
-    solution_column: str | None = None
-    """Column of a written solution, for supervised fine-tuning on those (the study's `sft_solutions`); a cell may be
-    empty."""
     id_column: str | None = None
     """Column of a unique id; None makes ids from `name` and the row's number in the file."""
     verifier: VerifierName = "math"
@@ -70,13 +67,14 @@ def file_problems(source: FileSource) -> list[Problem]:
         UserError: when the file cannot be found or has faults; it lists them with their places.
     """
     path = Path(source.path).expanduser().absolute()
-    columns = (source.problem_column, source.answer_column, source.id_column, source.solution_column)
-    wanted = [column for column in columns if column is not None]
+    wanted = [
+        column for column in (source.problem_column, source.answer_column, source.id_column) if column is not None
+    ]
     content = _read(path, wanted)
     missing = _missing_columns(content, wanted)
     checker = _RowChecker(source, source.name or path.stem, content.unit, missing)
     for place, cells in content.rows:
-        checker.check(place, dict(zip(wanted, cells, strict=True)))
+        checker.check(place, *cells)
     refuse_faults(path, content.unit, content.faults + _faults_of_file(content, missing) + checker.faults)
     if checker.num_repeated:
         logger.info("%s: dropped %d rows that repeat an earlier problem and its answer", path, checker.num_repeated)
@@ -131,25 +129,15 @@ class _RowChecker:
     _place_of_id: dict[str, int] = field(default_factory=dict)
     _first_of_problem: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def check(self, place: int, cells: Mapping[str, object]) -> None:
+    def check(self, place: int, problem_cell: object, answer_cell: object, id_cell: object = None) -> None:
         """Adds the row's problem, or every fault of the row."""
-        source = self.source
-        problem = self._read_cell(place, source.problem_column, cells[source.problem_column], problem_text)
-        answer = self._read_cell(place, source.answer_column, cells[source.answer_column], self._answer)
-        problem_id = self._id(place, cells[source.id_column] if source.id_column else None)
-        solution = cells[source.solution_column] if source.solution_column else None
+        problem = self._read_cell(place, self.source.problem_column, problem_cell, problem_text)
+        answer = self._read_cell(place, self.source.answer_column, answer_cell, self._answer)
+        problem_id = self._id(place, id_cell)
         if problem is None or answer is None or problem_id is None or self._is_repeated(place, problem, answer):
             return
         self.problems.append(
-            Problem(
-                problem_id,
-                problem,
-                answer,
-                source.verifier,
-                self.name,
-                source.num_choices,
-                solution=solution.strip() or None if isinstance(solution, str) else None,
-            )
+            Problem(problem_id, problem, answer, self.source.verifier, self.name, self.source.num_choices)
         )
 
     def _read_cell(self, place: int, column: str, cell: object, read: Callable[[object], str]) -> str | None:

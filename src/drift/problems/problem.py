@@ -18,13 +18,8 @@ PROBLEM_SCHEMA = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("num_choices", pa.int32()),
         pa.field("original", pa.string()),
-        pa.field("solution", pa.string()),
     ]
 )
-
-
-DESCRIPTIVE = ("original", "solution")
-"""Columns that decide nothing of what is asked, and that tables of earlier versions lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,6 @@ class Problem:
         source: the benchmark (or file) it comes from; results are grouped by it.
         num_choices: number of answers one can choose from (options, or 2 for true and false), else None.
         original: the text of the problem that this one rephrases, None when it rephrases none.
-        solution: a written solution that ends with the answer, None where the source has none.
     """
 
     problem_id: str
@@ -49,7 +43,6 @@ class Problem:
     source: str
     num_choices: int | None = None
     original: str | None = None
-    solution: str | None = None
 
 
 def to_table(problems: Sequence[Problem]) -> pa.Table:
@@ -59,6 +52,6 @@ def to_table(problems: Sequence[Problem]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Problem]:
-    """The problems of a `problems` table, in order; the inverse of `to_table`, also without `DESCRIPTIVE` columns."""
-    names = [name for name in PROBLEM_SCHEMA.names if name not in DESCRIPTIVE or name in table.column_names]
+    """The problems of a `problems` table, in order; the inverse of `to_table`. A table may lack `original`."""
+    names = [name for name in PROBLEM_SCHEMA.names if name != "original" or name in table.column_names]
     return [Problem(**row) for row in table.select(names).to_pylist()]

@@ -15,7 +15,6 @@ import polars as pl
 from drift.model_directory import ancestry, origin
 from drift.shards import Shards
 from drift.weighting.composition import effective_sample_size_of_sums
-from drift.weighting.solutions import SOLUTIONS
 
 PAPER = "arXiv 2605.31455"
 TAGS = ["drift", "self-correction", "arxiv:2605.31455"]
@@ -82,7 +81,9 @@ def model_card(
             front_matter(hub_id, licence),
             f"# {name}, trained to correct itself",
             "",
-            *_what_was_done(hub_id or path, provenance),
+            f"`{hub_id or path}` after DRIFT ({PAPER}): it was asked, told when it was wrong, and asked again; its own",
+            "trajectories, sampled once, became training examples, weighted by their returns. It is meant to be told",
+            "when it is wrong, and to do better then.",
             "",
             _usage(provenance["weighted_turns"]["trajectories"], "adapter" in provenance),
             "## What it was trained on",
@@ -101,22 +102,6 @@ def model_card(
             "",
         ]
     )
-
-
-def _what_was_done(model: str, provenance: Mapping[str, Any]) -> list[str]:
-    """What the policy is, in a sentence."""
-    if is_of_solutions(provenance):
-        return [f"`{model}` after supervised fine-tuning on written solutions, a baseline of DRIFT ({PAPER})."]
-    return [
-        f"`{model}` after DRIFT ({PAPER}): it was asked, told when it was wrong, and asked again; its own",
-        "trajectories, sampled once, became training examples, weighted by their returns. It is meant to be told",
-        "when it is wrong, and to do better then.",
-    ]
-
-
-def is_of_solutions(provenance: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was trained on written solutions, and not on what its reference policy said."""
-    return provenance["weighted_turns"].get("data") == SOLUTIONS
 
 
 def license_of(model: Path) -> str | None:
@@ -187,11 +172,8 @@ second = answer()
 
 
 def _data_rows(provenance: Mapping[str, Any], data: TrainingData) -> Iterable[tuple[str, object]]:
-    yield "problems", f"{data.problems:,}"
-    if is_of_solutions(provenance):
-        yield "examples", "the solutions that come with them, each of weight 1: nothing was sampled"
-        return
     sampling, weighting = provenance["weighted_turns"]["trajectories"], provenance["weighted_turns"]["weighting"]
+    yield "problems", f"{data.problems:,}"
     yield "trajectories", f"{data.trajectories:,}, of which {data.solved:,} ended with a correct answer"
     yield "weigh as much as", f"{data.effective_sample_size:,.0f} equal ones"
     yield "sampled", f"{sampling['n']} of each problem, up to {sampling['protocol']['max_turns']} turns each"
@@ -220,9 +202,9 @@ def _part_in_words(weighting: Mapping[str, Any]) -> str:
 
 
 def _setting_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    if not is_of_solutions(provenance):
-        for name in ("gamma", "beta", "penalty", "retain"):
-            yield f"`weighting.{name}`", provenance["weighted_turns"]["weighting"][name]
+    weighting = provenance["weighted_turns"]["weighting"]
+    for name in ("gamma", "beta", "penalty", "retain"):
+        yield f"`weighting.{name}`", weighting[name]
     yield "`weighting.prune_below`", provenance["prune_below"]
     yield from _named_settings("training", provenance["training"])
 

@@ -1,13 +1,12 @@
 """Nodes of stage 2: returns, weights, and what the weighted data is made of."""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from drift.model_directory import ModelDirectory
-from drift.parameters import ModelParameters, ProtocolParameters, WeightingParameters
+from drift.parameters import ModelParameters, WeightingParameters
 from drift.pipelines.problem_frames import from_frame
 from drift.shards import Shards, ShardStream
 
@@ -52,35 +51,6 @@ def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: 
         "weighting": json.loads(weighting.model_dump_json()),
     }
     return ShardStream(tables, provenance)
-
-
-def examples_of_solutions(
-    train_problems: pd.DataFrame, reference_model: ModelDirectory, model: ModelParameters, protocol: ProtocolParameters
-) -> ShardStream:
-    """Makes training examples of the solutions that come with the problems, in place of what was sampled."""
-    from drift.protocol.chat import chat_format_of
-    from drift.protocol.fit import context_tokens
-    from drift.rollout.plan import problems_fingerprint
-    from drift.weighting.solutions import SOLUTIONS, longest_response, solution_examples
-
-    problems = from_frame(train_problems)
-    chat = chat_format_of(reference_model.path, protocol, model.trust_remote_code)
-    table = solution_examples(problems, chat, protocol.prompt, context_tokens(reference_model.path))
-    asked = {
-        "model": reference_model.fingerprint,
-        "problems": problems_fingerprint(problems),
-        "protocol": protocol.model_dump(mode="json"),
-        "prompt_style": asdict(chat.style),
-        "max_new_tokens": longest_response(table),
-    }
-    return ShardStream([table], {"data": SOLUTIONS, "trajectories": asked})
-
-
-def summarize_solutions(weighted_turns: Shards) -> dict[str, Any]:
-    """Counts the solutions that are trained on."""
-    from drift.weighting.solutions import composition_of_solutions
-
-    return composition_of_solutions(weighted_turns.read(["weight"]))
 
 
 def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting: WeightingParameters) -> dict[str, Any]:
