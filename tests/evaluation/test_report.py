@@ -179,6 +179,22 @@ def test_what_one_file_cannot_say_is_said(base):
     ]
 
 
+def trained_on_solutions():
+    written = {"model": "aa", "problems": "pp", "protocol": {"max_turns": 5}}
+    turns = {"path": "x/weighted_turns/v2/weighted_turns", "trajectories": written, "solutions": {"left_out": {}}}
+    return trained_with(seed=0) | {"weighted_turns": turns}
+
+
+def test_a_report_on_a_policy_that_learned_solutions_says_what_its_file_does_not_repeat(base):
+    checkpoint = trained_on_solutions()
+    repeating = repeating_parameters(complete_parameters(base), checkpoint)
+    assert repeating["rollout"] == complete_parameters(base)["rollout"]
+    assert unrepeated(repeating, checkpoint, {}, {}, "pp") == [
+        "the policy was trained on the problems' written solutions, where this file samples trajectories"
+    ]
+    assert "the solutions are of other training problems (pp)" in unrepeated(repeating, checkpoint, {}, {}, "qq")[1]
+
+
 def test_what_the_evaluation_recorded_is_compared_with_the_file(base):
     checkpoint = trained_with(seed=0)
     repeating = repeating_parameters(complete_parameters(base), checkpoint)
@@ -213,6 +229,12 @@ def test_costs_are_those_of_what_the_policy_was_trained_from(made):
         Cost("evaluating reference", 3.0, 10, "sampled"),
         Cost("evaluating trained", None, None, "sampled"),
     ]
+
+
+def test_a_policy_that_learned_solutions_cost_no_sampling(made):
+    conversations, attempts, checkpoint = made
+    of_solutions = ModelDirectory(checkpoint.path, trained_on_solutions())
+    assert costs(conversations, attempts, of_solutions, LOG) == costs(*made, LOG)[1:]
 
 
 def test_costs_that_are_not_known_are_not_made_up(made):

@@ -121,6 +121,30 @@ def test_the_right_option_of_mmlu_stands_beside_its_letter(shared_data):
         assert problem.num_choices == 4
 
 
+@pytest.mark.parametrize("name", ["math", "math500"])
+def test_the_written_solutions_of_a_set_come_with_its_problems(shared_data, name):
+    path = shared_data / REAL[name][1]
+    written = [problem.solution for problem in problems_of(name, path)]
+    assert written == [row["solution"].strip() for row in real_rows(path)]
+
+
+def test_the_solutions_of_gsm8k_have_no_calculator_notes_and_no_hashes(shared_data):
+    path = shared_data / "gsm8k_train.jsonl"
+    for problem, row in zip(problems_of("gsm8k", path, "train"), real_rows(path), strict=True):
+        pieces = [piece.partition(">>")[2] or piece for piece in row["answer"].rpartition("####")[0].split("<<")]
+        assert problem.solution == "".join(pieces).strip()
+        assert not any(mark in problem.solution for mark in ("<<", ">>", "####"))
+
+
+def test_a_set_without_written_solutions_has_none(shared_data, tmp_path):
+    assert {problem.solution for problem in problems_of("mmlu", shared_data / "mmlu_stem_test.jsonl")} == {None}
+    rows = [{"problem": "p", "answer": "1"}, {"problem": "q", "answer": "2", "solution": " "}]
+    assert [problem.solution for problem in problems_of("math500", write_rows(tmp_path / "few.jsonl", rows))] == [
+        None,
+        None,
+    ]
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
     with VerifierPool(2, 10) as opened:
@@ -281,7 +305,9 @@ def test_metamathqa_asks_the_math_part_and_reads_the_answer_behind_its_words(tmp
     path = write_rows(tmp_path / "meta.jsonl", metamath_rows())
     problems = problems_of("metamathqa", path, "train") + problems_of("metamathqa", path, "evaluation")
     assert len(problems) == 60 * 4
-    assert all(problem.answer == str(2 * int((problem.original or "").split()[2])) for problem in problems)
+    for problem in problems:
+        assert problem.answer == str(2 * int((problem.original or "").split()[2]))
+        assert problem.solution == f"The answer is: easy.\nSo it is.\nThe answer is: {problem.answer}"
 
 
 def test_no_rephrasing_of_a_held_out_question_is_trained_on(tmp_path):

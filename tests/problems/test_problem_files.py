@@ -300,3 +300,28 @@ def test_problems_are_named_and_judged_as_the_source_says(file: WriteFile) -> No
     assert file_problems(source_of(path, name="mine", verifier="numeric", **options)) == [
         Problem("7", "a", "1", "numeric", "mine")
     ]
+
+
+def test_a_written_solution_is_read_where_a_row_has_one(file: WriteFile) -> None:
+    rows = [{"solution": " So it is. "}, {"solution": None}, {"solution": " "}, {}]
+    lines = [json.dumps({"problem": f"p{number}", "answer": 1, **row}) for number, row in enumerate(rows)]
+    path = file("mine.jsonl", "\n".join(lines))
+    read = file_problems(source_of(path, solution_column="solution"))
+    assert [problem.solution for problem in read] == ["So it is.", None, None, None]
+    assert {problem.solution for problem in file_problems(source_of(path))} == {None}
+    table = file("mine.csv", "problem,answer,how\na,1,So.\nb,2,\n")
+    assert [problem.solution for problem in file_problems(source_of(table, solution_column="how"))] == ["So.", None]
+
+
+def test_an_answer_may_be_taken_out_of_the_solution(file: WriteFile) -> None:
+    path = file("mine.jsonl", json.dumps({"problem": "a", "answer": "So. #### 1"}))
+    options = {"answer_pattern": r"####\s*(.+)", "id_column": "problem", "solution_column": "answer"}
+    assert file_problems(source_of(path, **options)) == [Problem("a", "a", "1", "math", "mine", solution="So. #### 1")]
+
+
+def test_a_solution_column_that_is_not_there_or_holds_no_text_is_a_fault(file: WriteFile) -> None:
+    path = file("mine.jsonl", '{"problem": "a", "answer": 1, "how": 5}\n')
+    assert faults_of(path, solution_column="how") == ["line 1: `how` is a number, not text"]
+    assert faults_of(path, solution_column="why") == [
+        "there is no column `why`; the file's columns are `problem`, `answer`, `how`"
+    ]

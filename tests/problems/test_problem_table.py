@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drift.fingerprint import table_fingerprint
 from drift.pipelines.problem_frames import from_frame, to_frame
 from drift.problems.problem import PROBLEM_SCHEMA, VERIFIER_NAMES, Problem, from_table, to_table
+from drift.rollout.plan import problems_fingerprint
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 PROBLEMS = st.builds(
@@ -16,6 +18,7 @@ PROBLEMS = st.builds(
     source=TEXTS,
     num_choices=st.none() | st.integers(2, 10),
     original=st.none() | TEXTS,
+    solution=st.none() | TEXTS,
 )
 
 
@@ -33,8 +36,17 @@ def test_further_columns_and_their_order_do_not_matter() -> None:
     assert from_table(reordered) == problems
 
 
-def test_a_table_of_before_rephrasings_were_known_is_read() -> None:
+def test_a_table_of_before_rephrasings_and_solutions_were_known_is_read() -> None:
     problems = [Problem("a", "What?", "1", "exact", "test", 4)]
     frame = to_frame(problems)
     assert from_frame(frame) == problems
-    assert from_frame(frame.drop(columns="original")) == problems
+    assert from_frame(frame.drop(columns="solution")) == problems
+    assert from_frame(frame.drop(columns=["original", "solution"])) == problems
+    assert from_table(to_table(problems).drop_columns(["original", "solution"])) == problems
+
+
+@given(st.lists(PROBLEMS, max_size=4))
+def test_a_rollout_does_not_depend_on_what_is_not_asked(problems: list[Problem]) -> None:
+    """A rollout of before the columns were there is found again, so the others alone decide its name."""
+    asked = ["problem_id", "problem", "answer", "verifier", "source", "num_choices"]
+    assert problems_fingerprint(problems) == table_fingerprint(to_table(problems).select(asked))

@@ -118,6 +118,27 @@ def test_the_program_that_shows_how_to_use_it_is_one(card):
     assert '"content": "Wrong: \\"think\\" again."' in program
 
 
+def test_the_card_of_a_policy_that_learned_written_solutions_claims_no_conversations():
+    written = {name: SAMPLING[name] for name in ("model", "problems", "protocol", "prompt_style")}
+    solutions = {"left_out": {"without a written solution": 1200}, "longest_response_tokens": 321}
+    turns = {"path": "/data", "trajectories": written, "solutions": solutions}
+    data = TrainingData(problems=92, trajectories=92, solved=92, effective_sample_size=92.0)
+    card = model_card(provenance() | {"weighted_turns": turns}, LOG, data, "a GPU")
+    head = ModelCard(card).data
+    assert "supervised-fine-tuning" in head.tags and not {"drift", "self-correction"} & set(head.tags)
+    for text in (
+        "# SmolLM2-135M-Instruct, fine-tuned on written solutions",
+        "| examples | 92 written solutions, each in one turn and of weight 1 |",
+        "| longest of them | 321 tokens |",
+        "| problems left out, without a written solution | 1,200 |",
+        "max_new_tokens=321",
+        "| `training.learning_rate` | 2e-05 |",
+    ):
+        assert text in card, text
+    for claim in ("correct itself", "its own", "sampled once", "temperature", "weighting.", "correct answer"):
+        assert claim not in card, claim
+
+
 def test_examples_are_counted_shard_by_shard(tmp_path):
     shards = [
         {"problem_id": ["a", "a", "b"], "success": [True, False, True], "weight": [1.0, 1.0, 2.0]},

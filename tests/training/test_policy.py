@@ -91,3 +91,14 @@ def test_divergence_names_the_last_good_state(train):
 def test_data_of_another_policy_is_refused(train, tiny_reference):
     with pytest.raises(UserError, match="was sampled from another model"):
         train(reference=ModelDirectory(tiny_reference.path, {"path": "other", "fingerprint": "other"}))
+
+
+def test_a_policy_trained_on_written_solutions_says_so(train, tiny_turns, tmp_path):
+    sampled = tiny_turns.provenance["trajectories"]
+    written = {name: sampled[name] for name in ("model", "problems", "protocol", "prompt_style")}
+    solutions = {"left_out": {}, "longest_response_tokens": 34}
+    write_shard(next(tiny_turns.tables()), shard_path(tmp_path, 0))
+    write_manifest(tmp_path, {"trajectories": written, "solutions": solutions})
+    checkpoint, _ = train(turns=Shards.open(tmp_path))
+    assert checkpoint.provenance["weighted_turns"]["solutions"] == solutions
+    assert "fine-tuned on written solutions" in (checkpoint.card or "")

@@ -73,8 +73,9 @@ def costs(
     eval_trajectories: Shards, eval_attempts: Shards, checkpoint: ModelDirectory, training_log: "pd.DataFrame"
 ) -> list[Cost]:
     """What sampling, training and evaluation took."""
+    nothing_sampled = "solutions" in checkpoint.provenance.get("weighted_turns", {})
     return [
-        _cost("sampling", sampling_costs(checkpoint)),
+        *([] if nothing_sampled else [_cost("sampling", sampling_costs(checkpoint))]),
         _training_cost(training_log, checkpoint),
         *(_cost(f"evaluating {name}", of_policy) for name, of_policy in _by_policy(eval_trajectories)),
         *(_cost(f"attempts of {name}", of_policy) for name, of_policy in _by_policy(eval_attempts)),

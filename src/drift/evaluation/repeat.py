@@ -58,14 +58,30 @@ def unrepeated(
         attempts: of `eval_attempts`, by policy.
         train_problems: fingerprint of the training problems there are now.
     """
+    data = checkpoint.get("weighted_turns", {})
+    made = _solutions_unrepeated if "solutions" in data else _trajectories_unrepeated
     return [
-        *_data_unrepeated(repeating, checkpoint.get("weighted_turns", {}).get("trajectories", {}), train_problems),
+        *made(repeating, data.get("trajectories", {}), train_problems),
         *_training_unrepeated(repeating, checkpoint),
         *_evaluation_unrepeated(repeating, conversations, attempts),
     ]
 
 
-def _data_unrepeated(repeating: Mapping[str, Any], sampled: Mapping[str, Any], train_problems: str) -> Iterator[str]:
+def _solutions_unrepeated(
+    repeating: Mapping[str, Any], written: Mapping[str, Any], train_problems: str
+) -> Iterator[str]:
+    yield "the policy was trained on the problems' written solutions, where this file samples trajectories"
+    yield from _differences("the solutions were put into words with", _recorded(written), _asked_with(repeating))
+    if written["problems"] != train_problems:
+        yield (
+            f"the solutions are of other training problems ({written['problems']}) than `train_problems` holds now "
+            f"({train_problems})"
+        )
+
+
+def _trajectories_unrepeated(
+    repeating: Mapping[str, Any], sampled: Mapping[str, Any], train_problems: str
+) -> Iterator[str]:
     yield from _differences("the trajectories were sampled with", _recorded(sampled), _asked_with(repeating))
     if sampled.get("problems", train_problems) != train_problems:
         yield (

@@ -3,7 +3,7 @@
 import pandas as pd
 import pyarrow as pa
 
-from drift.problems.problem import PROBLEM_SCHEMA, Problem, from_table, to_table
+from drift.problems.problem import BESIDE_THE_QUESTION, PROBLEM_SCHEMA, Problem, from_table, to_table
 
 
 def to_frame(problems: list[Problem]) -> pd.DataFrame:
@@ -13,5 +13,6 @@ def to_frame(problems: list[Problem]) -> pd.DataFrame:
 
 def from_frame(frame: pd.DataFrame) -> list[Problem]:
     """The problems of a catalog table."""
-    schema = pa.schema([field for field in PROBLEM_SCHEMA if field.name != "original" or field.name in frame])
+    present = [field for field in PROBLEM_SCHEMA if field.name not in BESIDE_THE_QUESTION or field.name in frame]
+    schema = pa.schema(present)
     return from_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drift.problems.cells import problem_text, scalar_text
+from drift.problems.cells import is_blank, problem_text, scalar_text
 from drift.problems.faults import CellFault
 from drift.problems.multiple_choice import LETTERS, shuffled_options, with_options
 from drift.problems.problem import VerifierName
@@ -18,6 +18,7 @@ from drift.problems.rows import json_type
 from drift.verification.answers import extract_answer
 
 _UNBRACED_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s${}]+)")
+_CALCULATOR_NOTE = re.compile(r"<<.*?>>")
 _OPTION_IN_TEXT = re.compile(rf"\(([{LETTERS.lower()}])\)")
 
 THEOREM_VERIFIERS: Mapping[str, VerifierName] = {
@@ -43,6 +44,7 @@ class Draft:
     answer: str
     num_choices: int | None = None
     original: str | None = None
+    solution: str | None = None
     answer_type: str = ""
 
 
@@ -70,6 +72,14 @@ class Row:
             CellFault: naming the column.
         """
         return self._read(column, problem_text)
+
+    def text_if_any(self, column: str) -> str | None:
+        """A text, None where the row has none or an empty one.
+
+        Raises:
+            CellFault: naming the column, when it holds something else.
+        """
+        return None if is_blank(self.cells[column]) else self.text(column)
 
     def scalar(self, column: str) -> str:
         """A text or a number, as text.
@@ -122,31 +132,33 @@ def boxed_in_solution(row: Row) -> Draft:
         answer = unbraced[-1]
     if not answer:
         raise CellFault(r"`solution` has no \boxed{} with an answer")
-    return Draft(row.text("problem"), answer)
+    return Draft(row.text("problem"), answer, solution=solution)
 
 
 def answer_beside_solution(row: Row) -> Draft:
     """MATH-500: the answer has a column of its own."""
-    return Draft(row.text("problem"), row.scalar("answer"))
+    return Draft(row.text("problem"), row.scalar("answer"), solution=row.text_if_any("solution"))
 
 
 def answer_after_hashes(row: Row) -> Draft:
-    """GSM8K: the answer follows the last `####` of the solution."""
-    _, marker, answer = row.text("answer").rpartition("####")
+    """GSM8K: the answer follows the last `####` of the solution, whose calculator notes `<<2+3=5>>` are left out."""
+    steps, marker, answer = row.text("answer").rpartition("####")
     if not (marker and answer.strip()):
         raise CellFault("`answer` has no #### with an answer behind it")
-    return Draft(row.text("question"), answer.strip())
+    solution = _CALCULATOR_NOTE.sub("", steps).strip()
+    return Draft(row.text("question"), answer.strip(), solution=solution or None)
 
 
 def rephrased(row: Row) -> Draft | LeftOut:
     """MetaMathQA's MATH part: the answer follows the last `The answer is:` of the response."""
     if not row.text("type").startswith("MATH_"):
         return LeftOut("not of the MATH part")
-    _, marker, behind = row.text("response").rpartition("The answer is:")
+    response = row.text("response")
+    _, marker, behind = response.rpartition("The answer is:")
     answer = behind.strip().partition("\n")[0].strip()
     if not (marker and answer):
         return LeftOut("no answer in the response")
-    return Draft(row.text("query"), answer, original=row.text("original_question"))
+    return Draft(row.text("query"), answer, original=row.text("original_question"), solution=response)
 
 
 def theorem_question(row: Row) -> Draft | LeftOut:

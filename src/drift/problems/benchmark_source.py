@@ -171,6 +171,7 @@ class _Reading:
                     name,
                     found.num_choices,
                     found.original,
+                    found.solution,
                 )
             )
 

@@ -86,6 +86,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         read=rows.answer_beside_solution,
         verifier="math",
         domain="math",
+        optional_columns=("solution",),
     ),
     "theoremqa": Benchmark(  # 747 rows need no picture
         repository="TIGER-Lab/TheoremQA",

@@ -20,6 +20,11 @@ def problem_text(cell: object) -> str:
     return _filled(cell or "")
 
 
+def is_blank(cell: object) -> bool:
+    """Whether a cell holds nothing, or a text of white space."""
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
 def scalar_text(cell: object) -> str:
     """The stripped text of an answer or an id; a whole number loses its decimals (29.0 becomes `29`).
 

@@ -5,7 +5,7 @@ Every row is checked, whatever `limit` is, and all faults of the file are report
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from drift.errors import UserError
-from drift.problems.cells import last_match, problem_text, scalar_text
+from drift.problems.cells import is_blank, last_match, problem_text, scalar_text
 from drift.problems.faults import CellFault, Fault, refuse_faults
 from drift.problems.problem import Problem, VerifierName
 from drift.problems.rows import ABSENT, READERS, FileRows
@@ -48,6 +48,9 @@ class FileSource(BaseModel):
     answer_pattern: Annotated[str, AfterValidator(_has_a_group)] | None = None
     r"""Regular expression that finds the answer in its column: the first group of the last match. None takes the whole
     cell. For GSM8K: `'####\s*(.+)'`."""
+    solution_column: str | None = None
+    """Column of a written solution, which may be empty in some rows; None where there are none. Only supervised
+    fine-tuning on solutions reads it."""
     id_column: str | None = None
     """Column of a unique id; None makes ids from `name` and the row's number in the file."""
     verifier: VerifierName = "math"
@@ -67,14 +70,13 @@ def file_problems(source: FileSource) -> list[Problem]:
         UserError: when the file cannot be found or has faults; it lists them with their places.
     """
     path = Path(source.path).expanduser().absolute()
-    wanted = [
-        column for column in (source.problem_column, source.answer_column, source.id_column) if column is not None
-    ]
+    columns = (source.problem_column, source.answer_column, source.id_column, source.solution_column)
+    wanted = [column for column in columns if column is not None]
     content = _read(path, wanted)
     missing = _missing_columns(content, wanted)
     checker = _RowChecker(source, source.name or path.stem, content.unit, missing)
     for place, cells in content.rows:
-        checker.check(place, *cells)
+        checker.check(place, dict(zip(wanted, cells, strict=True)))
     refuse_faults(path, content.unit, content.faults + _faults_of_file(content, missing) + checker.faults)
     if checker.num_repeated:
         logger.info("%s: dropped %d rows that repeat an earlier problem and its answer", path, checker.num_repeated)
@@ -94,7 +96,7 @@ def _read(path: Path, wanted: list[str]) -> FileRows:
 
 def _missing_columns(content: FileRows, wanted: list[str]) -> list[str]:
     """The columns no row has; none when no column could be read at all."""
-    return [column for column in wanted if column not in content.columns] if content.columns else []
+    return [column for column in dict.fromkeys(wanted) if column not in content.columns] if content.columns else []
 
 
 def _faults_of_file(content: FileRows, missing: list[str]) -> list[Fault]:
@@ -129,18 +131,21 @@ class _RowChecker:
     _place_of_id: dict[str, int] = field(default_factory=dict)
     _first_of_problem: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def check(self, place: int, problem_cell: object, answer_cell: object, id_cell: object = None) -> None:
-        """Adds the row's problem, or every fault of the row."""
-        problem = self._read_cell(place, self.source.problem_column, problem_cell, problem_text)
-        answer = self._read_cell(place, self.source.answer_column, answer_cell, self._answer)
-        problem_id = self._id(place, id_cell)
+    def check(self, place: int, cells: Mapping[str, object]) -> None:
+        """Adds the row's problem, or every fault of the row; cells come by column."""
+        problem = self._read_cell(place, self.source.problem_column, cells, problem_text)
+        answer = self._read_cell(place, self.source.answer_column, cells, self._answer)
+        problem_id = self._id(place, cells)
+        solution = self._solution(place, cells)
         if problem is None or answer is None or problem_id is None or self._is_repeated(place, problem, answer):
             return
-        self.problems.append(
-            Problem(problem_id, problem, answer, self.source.verifier, self.name, self.source.num_choices)
-        )
+        verifier, num_choices = self.source.verifier, self.source.num_choices
+        self.problems.append(Problem(problem_id, problem, answer, verifier, self.name, num_choices, solution=solution))
 
-    def _read_cell(self, place: int, column: str, cell: object, read: Callable[[object], str]) -> str | None:
+    def _read_cell(
+        self, place: int, column: str, cells: Mapping[str, object], read: Callable[[object], str]
+    ) -> str | None:
+        cell = cells[column]
         if cell is ABSENT:
             if column not in self.missing:
                 self.faults.append(Fault(place, f"there is no `{column}`"))
@@ -156,10 +161,17 @@ class _RowChecker:
         # re.compile keeps the compiled pattern, so this is a look-up.
         return text if self.source.answer_pattern is None else last_match(re.compile(self.source.answer_pattern), text)
 
-    def _id(self, place: int, cell: object) -> str | None:
+    def _solution(self, place: int, cells: Mapping[str, object]) -> str | None:
+        """The written solution, None where the row has none, which is no fault."""
+        column = self.source.solution_column
+        if column is None or cells[column] is ABSENT or is_blank(cells[column]):
+            return None
+        return self._read_cell(place, column, cells, problem_text)
+
+    def _id(self, place: int, cells: Mapping[str, object]) -> str | None:
         if self.source.id_column is None:
             return f"{self.name}-{place:06d}"
-        problem_id = self._read_cell(place, self.source.id_column, cell, scalar_text)
+        problem_id = self._read_cell(place, self.source.id_column, cells, scalar_text)
         if problem_id is None:
             return None
         first = self._place_of_id.setdefault(problem_id, place)

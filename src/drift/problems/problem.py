@@ -18,8 +18,12 @@ PROBLEM_SCHEMA = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("num_choices", pa.int32()),
         pa.field("original", pa.string()),
+        pa.field("solution", pa.string()),
     ]
 )
+
+BESIDE_THE_QUESTION = ("original", "solution")
+"""What is known of a problem without being asked or judged by: a table may lack it, and no rollout depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Problem:
         source: the benchmark (or file) it comes from; results are grouped by it.
         num_choices: number of answers one can choose from (options, or 2 for true and false), else None.
         original: the text of the problem that this one rephrases, None when it rephrases none.
+        solution: how its source solves it, in words, None where that is not written.
     """
 
     problem_id: str
@@ -43,6 +48,7 @@ class Problem:
     source: str
     num_choices: int | None = None
     original: str | None = None
+    solution: str | None = None
 
 
 def to_table(problems: Sequence[Problem]) -> pa.Table:
@@ -52,6 +58,6 @@ def to_table(problems: Sequence[Problem]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Problem]:
-    """The problems of a `problems` table, in order; the inverse of `to_table`. A table may lack `original`."""
-    names = [name for name in PROBLEM_SCHEMA.names if name != "original" or name in table.column_names]
+    """The problems of a `problems` table, in order; the inverse of `to_table`."""
+    names = [name for name in PROBLEM_SCHEMA.names if name not in BESIDE_THE_QUESTION or name in table.column_names]
     return [Problem(**row) for row in table.select(names).to_pylist()]

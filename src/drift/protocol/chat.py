@@ -44,6 +44,11 @@ class ChatFormat:
     feedback_ids_cut: tuple[int, ...]
     stop_ids: frozenset[int]
 
+    @property
+    def end_of_turn_id(self) -> int:
+        """The stop token with which the template itself ends a response."""
+        return self.feedback_ids_cut[0]
+
     def prompt_ids(self, problem: Problem) -> list[int]:
         """Token ids of the chat up to the model's first response."""
         return tokenize(self.tokenizer, render(self.tokenizer, self.style.messages(problem), open_response=True))

@@ -27,7 +27,7 @@ def refuse_too_long(
         problem.problem_id: longest_episode_tokens(len(chat.prompt_ids(problem)), chat, max_turns, max_new_tokens)
         for problem in problems
     }
-    context = _context_tokens(model_path) or max(needed.values())
+    context = context_tokens(model_path) or max(needed.values())
     too_long = {problem_id: tokens for problem_id, tokens in needed.items() if tokens > context}
     if too_long:
         listed = ", ".join(f"{problem_id} ({tokens})" for problem_id, tokens in list(too_long.items())[:_LISTED])
@@ -39,7 +39,7 @@ def refuse_too_long(
     return max(needed.values())
 
 
-def _context_tokens(model_path: Path) -> int | None:
+def context_tokens(model_path: Path) -> int | None:
     """The model's context length in tokens, None if its configuration does not say."""
     config = json.loads((model_path / "config.json").read_text())
     return config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")

@@ -7,7 +7,7 @@ from typing import Any
 from drift.fingerprint import table_fingerprint
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters, ProtocolParameters
-from drift.problems.problem import Problem, to_table
+from drift.problems.problem import BESIDE_THE_QUESTION, Problem, to_table
 from drift.protocol.chat import ChatFormat
 from drift.protocol.prompts import PROMPT_STYLES
 from drift.rollout.engine import Sampling
@@ -63,5 +63,5 @@ class Rollout:
 
 
 def problems_fingerprint(problems: Sequence[Problem]) -> str:
-    """A short name for what is asked; what a problem rephrases is not, so it decides nothing here."""
-    return table_fingerprint(to_table(problems).drop_columns(["original"]))
+    """A short name for what is asked; what a problem rephrases and how it is solved is not, so neither counts."""
+    return table_fingerprint(to_table(problems).drop_columns(list(BESIDE_THE_QUESTION)))

@@ -18,6 +18,7 @@ from drift.weighting.composition import effective_sample_size_of_sums
 
 PAPER = "arXiv 2605.31455"
 TAGS = ["drift", "self-correction", "arxiv:2605.31455"]
+TAGS_OF_SOLUTIONS = ["supervised-fine-tuning", "arxiv:2605.31455"]
 # Hub id and licence of the packaged models, whose packages carry no card.
 _BUNDLED = {"bundled:smollm2-135m-instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
 
@@ -75,17 +76,13 @@ def model_card(
     """
     path = origin(provenance)
     hub_id, licence = _BUNDLED.get(path, (path if is_hub_id(path) else None, reference_license))
-    name = (hub_id or path).rstrip("/").split("/")[-1]
+    of_solutions = "solutions" in provenance["weighted_turns"]
     return "\n".join(
         [
-            front_matter(hub_id, licence),
-            f"# {name}, trained to correct itself",
+            front_matter(hub_id, licence, TAGS_OF_SOLUTIONS if of_solutions else TAGS),
+            *(_about_solutions if of_solutions else _about_trajectories)(hub_id or path),
             "",
-            f"`{hub_id or path}` after DRIFT ({PAPER}): it was asked, told when it was wrong, and asked again; its own",
-            "trajectories, sampled once, became training examples, weighted by their returns. It is meant to be told",
-            "when it is wrong, and to do better then.",
-            "",
-            _usage(provenance["weighted_turns"]["trajectories"], "adapter" in provenance),
+            _usage(provenance["weighted_turns"], "adapter" in provenance),
             "## What it was trained on",
             "",
             _table(_data_rows(provenance, data)),
@@ -120,7 +117,7 @@ def is_hub_id(path: str) -> bool:
     return path.count("/") == 1 and not path.startswith(("/", ".", "~")) and not Path(path).exists()
 
 
-def front_matter(hub_id: str | None, licence: str | None) -> str:
+def front_matter(hub_id: str | None, licence: str | None, tags: Sequence[str]) -> str:
     """The card's head, by which the Hub files it; what is not known is left out."""
     from huggingface_hub import ModelCardData
 
@@ -129,13 +126,37 @@ def front_matter(hub_id: str | None, licence: str | None) -> str:
         library_name="transformers",
         license=licence,
         pipeline_tag="text-generation",
-        tags=TAGS,
+        tags=list(tags),
     )
     return f"---\n{data.to_yaml()}\n---\n"
 
 
-def _usage(sampling: Mapping[str, Any], has_adapter: bool) -> str:
+def _about_trajectories(model: str) -> Iterable[str]:
+    """Title and first paragraph of a policy that learned from what it had said itself."""
+    yield f"# {_name(model)}, trained to correct itself"
+    yield ""
+    yield f"`{model}` after DRIFT ({PAPER}): it was asked, told when it was wrong, and asked again; its own"
+    yield "trajectories, sampled once, became training examples, weighted by their returns. It is meant to be told"
+    yield "when it is wrong, and to do better then."
+
+
+def _about_solutions(model: str) -> Iterable[str]:
+    """Title and first paragraph of a policy that learned from what was written."""
+    yield f"# {_name(model)}, fine-tuned on written solutions"
+    yield ""
+    yield f"`{model}` after supervised fine-tuning: each training problem's written solution became one example, all of"
+    yield "the same weight. Nothing was sampled from it, and in training it was never told that it was wrong. It is"
+    yield f"what DRIFT ({PAPER}) is compared with."
+
+
+def _name(model: str) -> str:
+    return model.rstrip("/").split("/")[-1]
+
+
+def _usage(data: Mapping[str, Any], has_adapter: bool) -> str:
     """How to ask it as it was asked in training, as a program."""
+    sampling = data["trajectories"]
+    most_tokens = data["solutions"]["longest_response_tokens"] if "solutions" in data else sampling["max_new_tokens"]
     on_top = '\nmodel = PeftModel.from_pretrained(model, "path/to/this/directory/adapter")' if has_adapter else ""
     imports = "from peft import PeftModel\n" if has_adapter else ""
     style, feedback = sampling["prompt_style"], sampling["protocol"]["feedback"]
@@ -157,7 +178,7 @@ chat = [
 
 def answer():
     inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    output = model.generate(**inputs, do_sample=False, max_new_tokens={sampling["max_new_tokens"]})
+    output = model.generate(**inputs, do_sample=False, max_new_tokens={most_tokens})
     return tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
@@ -172,8 +193,16 @@ second = answer()
 
 
 def _data_rows(provenance: Mapping[str, Any], data: TrainingData) -> Iterable[tuple[str, object]]:
-    sampling, weighting = provenance["weighted_turns"]["trajectories"], provenance["weighted_turns"]["weighting"]
+    turns = provenance["weighted_turns"]
     yield "problems", f"{data.problems:,}"
+    if "solutions" in turns:
+        yield "examples", f"{data.trajectories:,} written solutions, each in one turn and of weight 1"
+        yield "longest of them", f"{turns['solutions']['longest_response_tokens']:,} tokens"
+        yield from (
+            (f"problems left out, {why}", f"{number:,}") for why, number in turns["solutions"]["left_out"].items()
+        )
+        return
+    sampling, weighting = turns["trajectories"], turns["weighting"]
     yield "trajectories", f"{data.trajectories:,}, of which {data.solved:,} ended with a correct answer"
     yield "weigh as much as", f"{data.effective_sample_size:,.0f} equal ones"
     yield "sampled", f"{sampling['n']} of each problem, up to {sampling['protocol']['max_turns']} turns each"
@@ -202,10 +231,12 @@ def _part_in_words(weighting: Mapping[str, Any]) -> str:
 
 
 def _setting_rows(provenance: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    weighting = provenance["weighted_turns"]["weighting"]
-    for name in ("gamma", "beta", "penalty", "retain"):
-        yield f"`weighting.{name}`", weighting[name]
-    yield "`weighting.prune_below`", provenance["prune_below"]
+    turns = provenance["weighted_turns"]
+    if "solutions" not in turns:
+        weighting = turns["weighting"]
+        for name in ("gamma", "beta", "penalty", "retain"):
+            yield f"`weighting.{name}`", weighting[name]
+        yield "`weighting.prune_below`", provenance["prune_below"]
     yield from _named_settings("training", provenance["training"])
 
 

@@ -142,13 +142,16 @@ def _provenance(
 def refuse_other_policy(weighted_turns: Shards, reference: ModelDirectory) -> None:
     """Refuses to train a policy on what another one said: its weights would mean nothing.
 
+    Written solutions were said by none; theirs is the policy whose tokens they are in.
+
     Raises:
         UserError: when the data was sampled from another model.
     """
     sampled_from = weighted_turns.provenance["trajectories"]["model"]
     if sampled_from != reference.fingerprint:
+        made = "written in the tokens of" if "solutions" in weighted_turns.provenance else "sampled from"
         raise UserError(
-            f"`weighted_turns` was sampled from another model ({sampled_from}) than `reference_model` is now "
+            f"`weighted_turns` was {made} another model ({sampled_from}) than `reference_model` is now "
             f"({reference.provenance['path']}, {reference.fingerprint}): set model.path to the model that was sampled "
             "and run prepare_reference_model_node, or sample again."
         )

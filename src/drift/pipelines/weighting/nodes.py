@@ -1,12 +1,14 @@
 """Nodes of stage 2: returns, weights, and what the weighted data is made of."""
 
 import json
+import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from drift.model_directory import ModelDirectory
-from drift.parameters import ModelParameters, WeightingParameters
+from drift.parameters import ModelParameters, ProtocolParameters, WeightingParameters
 from drift.pipelines.problem_frames import from_frame
 from drift.shards import Shards, ShardStream
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 else:
     Figure = Any  # plotly is imported when a chart is drawn, not before
+
+logger = logging.getLogger(__name__)
 
 
 def shape_returns(trajectories: Shards, weighting: WeightingParameters) -> ShardStream:
@@ -58,6 +62,44 @@ def summarize_weights(shaped_returns: Shards, weighted_turns: Shards, weighting:
     from drift.weighting.composition import composition
 
     return composition(shaped_returns, weighted_turns, weighting.prune_below).to_dict()
+
+
+def examples_of_solutions(
+    train_problems: pd.DataFrame, reference_model: ModelDirectory, model: ModelParameters, protocol: ProtocolParameters
+) -> ShardStream:
+    """Turns written solutions into training examples of weight 1, in place of trajectories (the baseline `sft`)."""
+    from drift.protocol.chat import chat_format_of
+    from drift.protocol.fit import context_tokens
+    from drift.protocol.prompts import PROMPT_STYLES
+    from drift.rollout.plan import problems_fingerprint
+    from drift.weighting.solutions import examples_of_solutions
+
+    problems = from_frame(train_problems)
+    chat = chat_format_of(reference_model.path, protocol, model.trust_remote_code)
+    examples = examples_of_solutions(problems, chat, protocol.prompt, context_tokens(reference_model.path))
+    left_out = f"; left out: {examples.left_out_in_words()}" if examples.left_out else ""
+    logger.info("%d of %d problems give a written solution%s", examples.table.num_rows, len(problems), left_out)
+    provenance = {
+        # What trajectories would say as well: whose tokens these are, what was asked and how. Nothing was sampled.
+        "trajectories": {
+            "model": reference_model.fingerprint,
+            "problems": problems_fingerprint(problems),
+            "protocol": protocol.model_dump(mode="json"),
+            "prompt_style": asdict(PROMPT_STYLES[protocol.prompt]),
+        },
+        "solutions": {
+            "left_out": dict(examples.left_out),
+            "longest_response_tokens": examples.longest_response_tokens,
+        },
+    }
+    return ShardStream([examples.table], provenance)
+
+
+def summarize_solutions(weighted_turns: Shards) -> dict[str, Any]:
+    """Counts the examples of written solutions, under the names that `summarize_weights` has."""
+    from drift.weighting.solutions import summary_of_solutions
+
+    return summary_of_solutions(weighted_turns)
 
 
 def draw_weights(shaped_returns: Shards, weighted_turns: Shards, weighting_summary: dict[str, Any]) -> Figure:
