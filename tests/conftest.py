@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# A busy machine makes a test slow, not wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUNDLED = ModelParameters(path="bundled:smollm2-135m-instruct")

@@ -60,7 +60,7 @@ def tabulate_study(study: StudyParameters, *cells: dict[str, Any]) -> dict[str, 
     """Puts variants side by side, with intervals over problems and seeds."""
     from drift.study.results import study_results
 
-    return study_results(cells, study.baseline)
+    return study_results(cells, study.baseline)  # pyrefly: ignore
 
 
 def draw_study(study_results: dict[str, Any]) -> Figure:
