@@ -13,7 +13,7 @@ from kedro.io.core import AbstractVersionedDataset, DatasetError, VersionNotFoun
 from drift.errors import UserError, disk_full
 from drift.names import refuse_unknown_environment, refuse_unknown_names
 from drift.parameters import TrainingParameters, WorkingDirectory, check_parameters
-from drift.pipelines.from_parameters import Planned, pipelines_from_parameters
+from drift.pipelines.from_parameters import NAMES, Planned, pipelines_from_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -38,16 +38,17 @@ class ProjectHooks:
     def after_context_created(self, context: "KedroContext") -> None:
         """Remembers where the project is, and refuses wrong names and parameters before Kedro builds on them."""
         self._project_path = Path(context.project_path)
-        command = click.get_current_context(silent=True)
-        is_run = command is not None and command.info_name == "run"
+        command = run_command()
         try:
             refuse_unknown_environment(Path(context.config_loader.conf_source), context.env)
             parameters = context.config_loader["parameters"]
             check_parameters(parameters)
-            self._planned = pipelines_from_parameters(parameters, self._project_path, skip_finished=is_run)
+            asked = (command.params.get("pipelines") or [command.params.get("pipeline")]) if command else NAMES
+            is_run = command is not None or click.get_current_context(silent=True) is None
+            self._planned = pipelines_from_parameters(parameters, self._project_path, is_run, asked)
             for name, pipeline in self._planned.pipelines.items():
                 pipelines[name] = pipeline
-            if command is not None and is_run:
+            if command is not None:
                 refuse_unknown_names(command.params, dict(pipelines))
         except UserError as error:
             _raise(error)
@@ -56,7 +57,7 @@ class ProjectHooks:
     def after_catalog_created(self, catalog: "CatalogProtocol", load_versions: dict[str, str] | None) -> None:
         """Anchors what lies in the project, refuses versions that are not there, and adds the planned parameters."""
         for name, value in self._planned.parameters.items():
-            catalog[name] = value
+            catalog[name] = self._anchored(value) if isinstance(value, TrainingParameters) else value
         for name, version in (load_versions or {}).items():
             dataset = catalog.get(name)
             known = dataset.list_versions(full_path=False) if isinstance(dataset, AbstractVersionedDataset) else []
@@ -66,19 +67,23 @@ class ProjectHooks:
             directory = WorkingDirectory.model_validate(catalog.load(_WORKING_DIRECTORY))
             catalog.save(_WORKING_DIRECTORY, WorkingDirectory(self._project_path / directory.root))
         if _TRAINING in catalog:
-            training = TrainingParameters.model_validate(catalog.load(_TRAINING))
-            if training.mlflow:
-                anchored = training.mlflow.anchored(self._project_path)
-                catalog.save(_TRAINING, training.model_copy(update={"mlflow": anchored}))
+            catalog.save(_TRAINING, self._anchored(TrainingParameters.model_validate(catalog.load(_TRAINING))))
+
+    def _anchored(self, training: TrainingParameters) -> TrainingParameters:
+        """The same training with a store of MLflow that is found wherever the command was given."""
+        if training.mlflow is None:
+            return training
+        return training.model_copy(update={"mlflow": training.mlflow.anchored(self._project_path)})
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
         """Says what there is of a study; refuses a store of MLflow that cannot be used before hours lead to it."""
         if "study_results" in pipeline.all_outputs():
             logger.info(self._planned.progress)
-        if _TRAINING not in pipeline.inputs():
+        trainings = [name for name in pipeline.inputs() if name == _TRAINING or name.endswith(".training")]
+        if not trainings:
             return
-        settings = TrainingParameters.model_validate(catalog.load(_TRAINING)).mlflow
+        settings = TrainingParameters.model_validate(catalog.load(trainings[0])).mlflow
         if settings:
             from drift.training.tracking import refuse_unusable_store
 
@@ -117,6 +122,14 @@ class ProjectHooks:
         from drift.pipelines.closing import print_closing
 
         print_closing(pipeline, catalog, self._project_path, run_params)
+
+
+def run_command() -> click.Context | None:
+    """The `run` command that is being carried out, of Kedro or of the installed package; not Kedro-Viz's."""
+    command = click.get_current_context(silent=True)
+    if command is None or command.command.name != "run":
+        return None
+    return None if command.parent is not None and command.parent.info_name == "viz" else command
 
 
 def _listed(versions: list[str]) -> str:

@@ -47,7 +47,7 @@ class SweepParameters(Parameters):
 class StudyParameters(Parameters):
     """`study`: which variants are trained and evaluated, with which seeds."""
 
-    name: Name = "study"
+    name: Name = "main"
     """Name of the study; studies of different names keep their results beside each other."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_different)] = (0,)
     """Seeds; each samples once and trains every variant."""

@@ -9,6 +9,7 @@ from drift.config_loader import ConfigLoader
 from drift.parameters import check_parameters, complete_parameters
 from drift.protocol.prompts import PROMPT_STYLES
 from drift.settings import CONFIG_LOADER_ARGS
+from drift.study.design import cells_of
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ENVIRONMENTS = sorted(path.parent.name for path in CONF.glob("*/parameters.yml"))
@@ -75,9 +76,22 @@ def test_an_environment_of_the_paper_asks_its_problems_of_its_model(environment,
     assert all(source["limit"] is None for source in evaluation)
 
 
-def test_environments_of_the_paper_differ_in_the_model_alone():
-    first, *others = ({**merged(environment), "model": None} for environment in MODELS)
+def test_environments_of_the_paper_differ_in_the_model_and_the_name_of_their_study_alone():
+    studies = [merged(environment)["study"] for environment in MODELS]
+    assert len({study["name"] for study in studies}) == len(studies)
+    first, *others = (
+        {**merged(environment), "model": None, "study": {**study, "name": ""}}
+        for environment, study in zip(MODELS, studies, strict=True)
+    )
     assert others == [first, first]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_study_of_every_environment_can_be_made(environment):
+    parameters = merged(environment)
+    if parameters["protocol"]["max_turns"] > 1:
+        cells = cells_of(parameters)
+        assert len({cell.namespace for cell in cells}) == len(cells)
 
 
 def test_the_papers_system_line_is_that_of_its_prompt():

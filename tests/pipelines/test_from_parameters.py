@@ -1,5 +1,6 @@
 """Studies and refreshes as they are planned from the parameters, without running anything."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from drift.errors import UserError
 from drift.pipelines.from_parameters import pipelines_from_parameters, progress_of_study
 from drift.study.design import cells_of, result_path
 
@@ -33,8 +35,8 @@ def test_each_seed_samples_once_whatever_the_variants(study):
     sampling = [name for name in nodes_of(study.pipelines["study"]) if name.endswith(".sample_trajectories_node")]
     later = [name for name in sampling if ".refreshed." in name]
     assert sorted(set(sampling) - set(later)) == [
-        "study.seed_0.sample_trajectories_node",
-        "study.seed_1.sample_trajectories_node",
+        "main.seed_0.sample_trajectories_node",
+        "main.seed_1.sample_trajectories_node",
     ]
     assert len(later) == 2  # the second round of `refreshed`, with each seed
 
@@ -67,8 +69,6 @@ def test_all_parameters_that_are_planned_are_read_and_all_that_are_read_are_ther
 
 
 def test_a_cell_that_is_done_is_left_out_and_its_result_is_read(parameters, tmp_path):
-    import json
-
     cells = cells_of(parameters)
     for cell in cells[:-1]:
         path = result_path(tmp_path / "data/08_reporting", cell.namespace)
@@ -84,13 +84,13 @@ def test_a_cell_that_is_done_is_left_out_and_its_result_is_read(parameters, tmp_
 
 def test_a_study_that_is_done_says_so_and_makes_only_its_tables(parameters):
     cells = cells_of(parameters)
-    assert "is done: all 18 of its results are there" in progress_of_study(cells, [])
+    assert "is done: all 18 of its results are there" in progress_of_study(cells, [], [])
     from drift.pipelines.study.pipeline import create_pipeline
 
     assert nodes_of(create_pipeline(cells, [])) == [
-        "study.tabulate_study_node",
-        "study.draw_study_node",
-        "study.write_study_report_node",
+        "main.tabulate_study_node",
+        "main.draw_study_node",
+        "main.write_study_report_node",
     ]
 
 
@@ -108,3 +108,35 @@ def test_everything_a_study_makes_has_a_place_of_its_own():
             assert all(
                 parameter in catalog for parameter in pipelines[name].inputs() if parameter.startswith("params:")
             )
+
+
+def test_only_what_is_asked_for_is_made_and_looked_at(parameters, tmp_path):
+    one_step = {**parameters, "training": {**parameters["training"], "steps": 1}}
+    with pytest.raises(UserError, match=r"2 rounds cannot share 1 training\.steps"):
+        pipelines_from_parameters(one_step, tmp_path, skip_finished=True)
+    made = pipelines_from_parameters(one_step, tmp_path, skip_finished=True, wanted=["training"])
+    assert not made.pipelines and not made.parameters
+
+
+def test_a_result_of_other_settings_is_replaced_and_that_is_said(parameters, tmp_path):
+    cell = cells_of(parameters)[0]
+    path = result_path(tmp_path / "data/08_reporting", cell.namespace)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"facts": {**cell.facts, "seed": 7}}))
+    made = pipelines_from_parameters(parameters, tmp_path, skip_finished=True)
+    assert "(1 results of other settings are replaced; another study.name keeps both)" in made.progress
+
+
+def test_solutions_need_no_trajectories(parameters, tmp_path):
+    chosen = {**parameters["study"], "chosen": ["sft_solutions"], "sweeps": {}, "baseline": "sft_solutions"}
+    made = pipelines_from_parameters({**parameters, "study": chosen}, tmp_path, skip_finished=True)
+    names = nodes_of(made.pipelines["study"])
+    assert not any(name.endswith("sample_trajectories_node") for name in names)
+    assert "main.seed_0.sft_solutions.examples_of_solutions_node" in names
+
+
+def test_later_rounds_have_noise_of_their_own(study, parameters):
+    of = {node.name: node for node in study.pipelines["refresh"].nodes}
+    assert "params:seed" in of["refresh.round_1.sample_trajectories_node"].inputs
+    assert "params:refresh.round_2.seed" in of["refresh.round_2.sample_trajectories_node"].inputs
+    assert study.parameters["params:refresh.round_2.seed"].root != parameters["seed"]

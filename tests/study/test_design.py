@@ -112,6 +112,38 @@ def test_a_problem_file_that_has_changed_makes_its_cells_undone(parameters, tmp_
     assert all(old.facts != new.facts for old, new in zip(before, cells_of(asked), strict=True))
 
 
+def test_a_swept_value_that_a_variant_has_already_is_not_trained_again(parameters):
+    swept = with_study(parameters, seeds=[0], sweeps={"beta": [0.1, math.inf, 0.3]})
+    assert [cell.variant for cell in cells_of(swept)] == ["drift", "sft_5turn", "beta_0_3"]
+
+
+def test_two_variants_of_one_name_are_refused(parameters):
+    clash = with_study(parameters, variants={**VARIANTS, "n_2": {}}, chosen=["n_2"], sweeps={"n": [2]})
+    with pytest.raises(UserError, match="two variants would be called `n_2`"):
+        cells_of(clash)
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "said"),
+    [
+        ({"n": [9]}, r"`n_9` cannot be made: weighting\.n: 9 traj"),
+        ({"max_turns": [6]}, r"weighting\.max_turns: 6 turns"),
+    ],
+)
+def test_parts_larger_than_the_rollout_are_refused_before_anything_is_sampled(parameters, sweeps, said):
+    with pytest.raises(UserError, match=said):
+        cells_of(with_study(parameters, sweeps=sweeps))
+
+
+def test_settings_of_speed_and_of_the_scores_decide_nothing(parameters):
+    other = {
+        **parameters,
+        "training": {**parameters["training"], "checkpoint_every": 3},
+        "evaluation": {**parameters["evaluation"], "bootstrap_samples": 100},
+    }
+    assert [cell.facts for cell in cells_of(other)] == [cell.facts for cell in cells_of(parameters)]
+
+
 def test_the_settings_of_the_engine_decide_nothing(parameters):
     other = {**parameters, "rollout": {**parameters["rollout"], "engine": {"kind": "transformers"}}}
     assert [cell.facts for cell in cells_of(other)] == [cell.facts for cell in cells_of(parameters)]

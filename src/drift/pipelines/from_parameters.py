@@ -4,7 +4,7 @@ Kedro registers pipelines without parameters. The project's hook calls `pipeline
 any, puts the pipelines in the registry, and the parameters that only they have in the catalog.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from drift.parameters import RefreshParameters, Seed, TrainingParameters
 from drift.pipelines.refresh.pipeline import NAMESPACE
 from drift.pipelines.refresh.pipeline import create_pipeline as refresh
 from drift.pipelines.study.pipeline import create_pipeline as study
-from drift.study.design import Cell, cells_of, steps_of_rounds, unfinished
+from drift.study.design import Cell, cells_of, of_other_settings, seed_of_round, steps_of_rounds, unfinished
 
+NAMES = ("study", "refresh")
+"""The pipelines that are made here."""
 _RESULTS = Path("data/08_reporting")
 
 
@@ -35,34 +37,44 @@ class Planned:
     progress: str = ""
 
 
-def pipelines_from_parameters(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+def pipelines_from_parameters(
+    parameters: Mapping[str, Any], project: Path, skip_finished: bool, wanted: Collection[str] = NAMES
+) -> Planned:
     """The study and the refresh that the parameters ask for.
 
     Args:
         parameters: all of them, checked.
         project: its directory.
         skip_finished: whether cells of the study that are done are left out.
+        wanted: names of the pipelines that will be used; the others are not made, and their parameters not looked at.
 
     Raises:
         UserError: when a variant cannot be made.
     """
-    cells = cells_of(parameters)
-    left = unfinished(cells, project / _RESULTS) if skip_finished else cells
-    rounds = RefreshParameters.model_validate(parameters["refresh"]).rounds
-    return Planned(
-        {"study": study(cells, left), "refresh": refresh(rounds)},
-        {**_parameters_of_study(left), **_parameters_of_refresh(parameters, rounds)},
-        progress_of_study(cells, left),
-    )
+    pipelines: dict[str, Pipeline] = {}
+    entries: dict[str, Any] = {}
+    progress = ""
+    if "study" in wanted:
+        cells, results = cells_of(parameters), project / _RESULTS
+        left = unfinished(cells, results) if skip_finished else cells
+        pipelines["study"] = study(cells, left)
+        entries |= _parameters_of_study(left)
+        progress = progress_of_study(cells, left, of_other_settings(cells, results))
+    if "refresh" in wanted:
+        rounds = RefreshParameters.model_validate(parameters["refresh"]).rounds
+        pipelines["refresh"] = refresh(rounds)
+        entries |= _parameters_of_refresh(parameters, rounds)
+    return Planned(pipelines, entries, progress)
 
 
-def progress_of_study(cells: Sequence[Cell], left: Sequence[Cell]) -> str:
+def progress_of_study(cells: Sequence[Cell], left: Sequence[Cell], replaced: Sequence[Cell]) -> str:
     """What a study that is begun, continued or done says first."""
     name, done = cells[0].study, len(cells) - len(left)
     if not left:
         return f"Study `{name}` is done: all {done} of its results are there, so nothing is sampled, trained or asked."
     what = ", ".join(f"{cell.variant} (seed {cell.seed})" for cell in left)
-    return f"Study `{name}`: {done} of {len(cells)} results are there; to do: {what}"
+    others = f" ({len(replaced)} results of other settings are replaced; another study.name keeps both)"
+    return f"Study `{name}`: {done} of {len(cells)} results are there; to do: {what}{others if replaced else ''}"
 
 
 def _parameters_of_study(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -70,20 +82,26 @@ def _parameters_of_study(cells: Sequence[Cell]) -> dict[str, Any]:
     for cell in cells:
         entries[f"params:{cell.seed_namespace}.seed"] = Seed(cell.seed)
         entries[f"params:{cell.namespace}.cell"] = cell.description()
-        entries |= _parameters_of_rounds(cell.round_namespaces, cell.training)
+        entries |= _parameters_of_rounds(cell.round_namespaces, cell.training, cell.seed)
         entries |= {f"params:{namespace}.weighting": cell.weighting for namespace in cell.round_namespaces}
     return entries
 
 
 def _parameters_of_refresh(parameters: Mapping[str, Any], rounds: int) -> dict[str, Any]:
     training = TrainingParameters.model_validate(parameters["training"])
-    return _parameters_of_rounds([f"{NAMESPACE}.round_{number}" for number in range(1, rounds + 1)], training)
+    seed = Seed.model_validate(parameters["seed"]).root
+    return _parameters_of_rounds([f"{NAMESPACE}.round_{number}" for number in range(1, rounds + 1)], training, seed)
 
 
-def _parameters_of_rounds(namespaces: Sequence[str], training: TrainingParameters) -> dict[str, TrainingParameters]:
-    """The training of each round: the same but for its share of the steps."""
+def _parameters_of_rounds(namespaces: Sequence[str], training: TrainingParameters, seed: int) -> dict[str, Any]:
+    """The training of each round, the same but for its share of the steps, and a seed of its own for later rounds."""
     steps = steps_of_rounds(training.steps, len(namespaces))
-    return {
+    trainings = {
         f"params:{namespace}.training": training.model_copy(update={"steps": number})
         for namespace, number in zip(namespaces, steps, strict=True)
     }
+    seeds = {
+        f"params:{namespace}.seed": Seed(seed_of_round(seed, number))
+        for number, namespace in enumerate(namespaces[1:], start=2)
+    }
+    return trainings | seeds

@@ -8,12 +8,15 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.main import IncEx
 
 from drift.errors import UserError
+from drift.fingerprint import files_fingerprint
 from drift.parameters import (
     EvaluationParameters,
     ModelParameters,
@@ -25,6 +28,7 @@ from drift.parameters import (
     WeightingParameters,
 )
 from drift.study_parameters import VariantParameters
+from drift.training.job import NOT_DECISIVE
 
 Swept = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -92,12 +96,32 @@ def cells_of(parameters: Mapping[str, Any]) -> list[Cell]:
         UserError: when a variant or a swept value has a parameter that does not exist or is out of range.
     """
     study = _read(StudyParameters, parameters["study"])
-    variants = {name: (study.variants[name], None) for name in study.chosen} | dict(_swept_variants(study))
-    return [
-        _cell(parameters, study.name, seed, name, variant, swept)
-        for seed in study.seeds
-        for name, (variant, swept) in variants.items()
-    ]
+    variants: dict[str, tuple[VariantParameters, Swept | None]] = {
+        name: (study.variants[name], None) for name in study.chosen
+    }
+    for name, variant in _swept_variants(study):
+        if name in variants:
+            raise UserError(f"study: two variants would be called `{name}`: change the name, or the swept value.")
+        variants[name] = variant
+    return [cell for seed in study.seeds for cell in _different(_cells_of_seed(parameters, study.name, seed, variants))]
+
+
+def _cells_of_seed(
+    parameters: Mapping[str, Any],
+    study: str,
+    seed: int,
+    variants: Mapping[str, tuple[VariantParameters, Swept | None]],
+) -> list[Cell]:
+    return [_cell(parameters, study, seed, name, *variant) for name, variant in variants.items()]
+
+
+def _different(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """Without the swept values that another variant has already: its results are a point of the sweep as well."""
+    taken: list[Mapping[str, Any]] = []
+    for cell in cells:
+        if cell.swept is None or cell.facts not in taken:
+            yield cell
+        taken.append(cell.facts)
 
 
 def _swept_variants(study: StudyParameters) -> Iterator[tuple[str, tuple[VariantParameters, Swept]]]:
@@ -125,6 +149,8 @@ def _cell(
     weighting = _replaced(WeightingParameters, parameters["weighting"], variant.weighting, name, "weighting")
     training = _replaced(TrainingParameters, parameters["training"], variant.training, name, "training")
     steps_of_rounds(training.steps, variant.rounds)
+    if variant.data == "trajectories":
+        _refuse_larger_part(parameters, weighting, name)
     shared = {
         "model": ModelParameters,
         "problems": ProblemsParameters,
@@ -132,12 +158,13 @@ def _cell(
         "evaluation": EvaluationParameters,
     }
     read = {key: _read(model, parameters[key]) for key, model in shared.items()}
-    facts = {key: _plain(value) for key, value in read.items()}
+    facts: dict[str, Any] = {key: _plain(value) for key, value in read.items()}
+    facts["evaluation"].pop("bootstrap_samples")  # only the scores depend on it, and they are made again
     facts |= {
         "files": _files(_read(ModelParameters, read["model"]), _read(ProblemsParameters, read["problems"])),
         "rollout": _plain(_read(RolloutParameters, parameters["rollout"]), exclude={"engine", "rows_per_shard"}),
         "weighting": _plain(weighting),
-        "training": _plain(training),
+        "training": _plain(training, exclude=NOT_DECISIVE),
         "seed": seed,
         "data": variant.data,
         "rounds": variant.rounds,
@@ -157,6 +184,13 @@ def steps_of_rounds(steps: int, rounds: int) -> list[int]:
     return [each + (index < left) for index in range(rounds)]
 
 
+def seed_of_round(seed: int, number: int) -> int:
+    """The seed of a round: the first has the run's own, later ones have noise and an order of their own."""
+    if number == 1:
+        return seed
+    return int.from_bytes(blake2b(f"round {number} of seed {seed}".encode(), digest_size=4).digest())
+
+
 def unfinished(cells: Iterable[Cell], results: Path) -> list[Cell]:
     """The cells that have no result, or one of other facts.
 
@@ -167,9 +201,14 @@ def unfinished(cells: Iterable[Cell], results: Path) -> list[Cell]:
     return [cell for cell in cells if not _is_done(cell, results)]
 
 
+def of_other_settings(cells: Iterable[Cell], results: Path) -> list[Cell]:
+    """The cells that have a result of other facts, which will be replaced."""
+    return [cell for cell in cells if result_path(results, cell.namespace).is_file() and not _is_done(cell, results)]
+
+
 def _is_done(cell: Cell, results: Path) -> bool:
     result = result_path(results, cell.namespace)
-    return result.is_file() and json.loads(result.read_text())["facts"] == cell.facts
+    return result.is_file() and json.loads(result.read_text()).get("facts") == cell.facts
 
 
 def result_path(results: Path, namespace: str) -> Path:
@@ -178,16 +217,46 @@ def result_path(results: Path, namespace: str) -> Path:
 
 
 def _files(model: ModelParameters, problems: ProblemsParameters) -> dict[str, Any]:
-    """What tells whether the files a study is made from are still the same: their sizes and times."""
+    """What tells whether the files a study is made from are still the same: content of problems, sizes of models."""
     sources = (problems.train, *problems.evaluation_sources)
-    named = [model.path, model.adapter, *(getattr(source, "path", None) for source in sources)]
-    places = {name: Path(name).expanduser() for name in named if name}
-    return {name: _stamps(place) for name, place in places.items() if place.exists()}
+    asked = [getattr(source, "path", None) for source in sources]
+    return {
+        **{name: files_fingerprint(files) for name, files in _existing(asked)},
+        **{name: _stamps(files) for name, files in _existing([model.path, model.adapter])},
+    }
 
 
-def _stamps(path: Path) -> dict[str, list[int]]:
-    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
-    return {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+def _existing(names: Iterable[str | None]) -> Iterator[tuple[str, list[Path]]]:
+    """The files that names stand for, those in directories included; nothing for names that are no files here."""
+    for name in filter(None, names):
+        place = Path(name).expanduser()
+        files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+        if files:
+            yield name, files
+
+
+def _stamps(files: Iterable[Path]) -> dict[str, list[int]]:
+    """Sizes and times: a model is too large to be read at every command."""
+    return {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+
+
+def _refuse_larger_part(parameters: Mapping[str, Any], weighting: WeightingParameters, variant: str) -> None:
+    """Refuses, before anything is sampled, a variant that needs more than the rollout will have.
+
+    Raises:
+        UserError: naming the variant.
+    """
+    from drift.weighting.parts import refuse_larger_parts
+
+    rollout, protocol = parameters["rollout"], parameters["protocol"]
+    sampled = {
+        "n": _read(RolloutParameters, rollout).n,
+        "protocol": {"max_turns": _read(ProtocolParameters, protocol).max_turns},
+    }
+    try:
+        refuse_larger_parts(sampled, weighting)
+    except UserError as error:
+        raise UserError(f"study: the variant `{variant}` cannot be made: {error}") from None
 
 
 def _read(model: type[_Model], value: Any) -> _Model:  # noqa: ANN401
@@ -212,6 +281,6 @@ def _replaced(
         raise UserError(f"study: {name} of the variant `{variant}` {what}: correct it in conf/ or --params.") from None
 
 
-def _plain(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
+def _plain(model: BaseModel, exclude: IncEx | None = None) -> dict[str, Any]:
     """As JSON values; by way of JSON text, because an infinite beta becomes a string only there."""
     return dict(json.loads(model.model_dump_json(exclude=exclude)))

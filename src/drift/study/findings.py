@@ -16,8 +16,8 @@ from drift.study.places import (
 )
 
 KINDS = {
-    "above": "above {before} beyond the noise",
-    "below": "below {before} beyond the noise",
+    "above": "above {before} beyond {noise}",
+    "below": "below {before} beyond {noise}",
     "alike": "not told apart from {before}",
 }
 """What is said of a difference whose interval is above, below, or around zero."""
@@ -57,7 +57,12 @@ def sentence_on(results: Mapping[str, Any], before: str, place: Place, name: str
             value, ends = (value, ends) if index is None else (value[index], ends[index])
             if value is not None:
                 groups[kind_of(ends)].append(f"{name_of(results, policy)} {points_text(value, ends)}")
-    texts = [f"{KINDS[kind].format(before=before)}: {', '.join(found)}" for kind, found in groups.items() if found]
+    noise = "the noise" if results["seeds"][1:] else "the noise of the problems"
+    texts = [
+        f"{KINDS[kind].format(before=before, noise=noise)}: {', '.join(found)}"
+        for kind, found in groups.items()
+        if found
+    ]
     return f"{name} on {place.label}, in points: {'; '.join(texts)}." if texts else None
 
 

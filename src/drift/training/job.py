@@ -9,7 +9,7 @@ from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters
 from drift.shards import Shards, replace_durably
 
-_NOT_DECISIVE: dict[str, Any] = {
+NOT_DECISIVE: dict[str, Any] = {
     "activation_checkpointing": True,
     "compile": True,
     "rendezvous": True,
@@ -60,7 +60,7 @@ class TrainingJob:
             examples: fingerprint of the data.
         """
         noisy = self.training.lora is not None and self.training.lora.dropout > 0
-        left_out = _NOT_DECISIVE if noisy else _NOT_DECISIVE | _DECIDES_NOISE
+        left_out = NOT_DECISIVE if noisy else NOT_DECISIVE | _DECIDES_NOISE
         training = json.loads(self.training.model_dump_json(exclude=left_out))
         return {
             "model": self.policy.fingerprint,

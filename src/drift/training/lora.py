@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from drift.adapters import merged
 from drift.errors import UserError
-from drift.model_directory import ADAPTER, link_or_copy, origin
+from drift.model_directory import ADAPTER, link_or_copy
 from drift.parameters import LoraParameters
 from drift.training.job import TrainingJob
 from drift.training.model import save_policy
@@ -57,7 +57,7 @@ def save_with_adapter(
         target: an empty directory.
     """
     directory = target / ADAPTER
-    adapter.peft_config["default"].base_model_name_or_path = origin(job.policy.provenance)
+    adapter.peft_config["default"].base_model_name_or_path = job.policy.provenance.get("path", str(job.policy.path))
     adapter.save_pretrained(
         str(directory),
         state_dict={f"base_model.model.{name}": weight for name, weight in weights.items()},

@@ -36,7 +36,8 @@ def rounds_of_training(namespaces: Sequence[str], names: dict[str, str]) -> Pipe
 
     Args:
         namespaces: one of each round; `<namespace>.checkpoint` is what it leaves.
-        names: what lies outside of them. With `trajectories` among them, the first round is not sampled.
+        names: what lies outside of them. With `trajectories` among them, the first round is not sampled. Later rounds
+            have a seed of their own, `<namespace>.seed`.
     """
     rounds: list[Pipeline] = []
     for namespace in namespaces:
@@ -44,6 +45,6 @@ def rounds_of_training(namespaces: Sequence[str], names: dict[str, str]) -> Pipe
             rounds.append(instance_of(rollout().only_nodes("sample_trajectories_node"), namespace, names))
         trained = (weighting() + training()).to_outputs("weighting_summary", "checkpoint")
         rounds.append(instance_of(trained, namespace, names))
-        names = {name: target for name, target in names.items() if name != "trajectories"}
+        names = {name: target for name, target in names.items() if name not in ("trajectories", "params:seed")}
         names[REFERENCE] = f"{namespace}.checkpoint"
     return Pipeline(rounds)

@@ -24,14 +24,22 @@ def create_pipeline(cells: Sequence[Cell], unfinished: Sequence[Cell]) -> Pipeli
         unfinished: the cells that have to be trained and evaluated.
     """
     reference = rollout().only_nodes("prepare_reference_model_node") if unfinished else Pipeline([])
-    seeds = dict.fromkeys(cell.seed_namespace for cell in unfinished)
-    return Pipeline([reference, *map(_seed, seeds), *map(_cell, unfinished), _tables(cells)])
+    asked = dict.fromkeys(cell.seed_namespace for cell in unfinished)
+    sampled = dict.fromkeys(cell.seed_namespace for cell in unfinished if cell.data == "trajectories")
+    return Pipeline(
+        [reference, *map(_problems, asked), *map(_trajectories, sampled), *map(_cell, unfinished), _tables(cells)]
+    )
 
 
-def _seed(namespace: str) -> Pipeline:
-    """What all variants of a seed share: problems, trajectories, held-out problems."""
-    sampled = rollout().only_nodes("load_train_problems_node", "sample_trajectories_node")
-    return instance_of(sampled + evaluation().only_nodes("load_eval_problems_node"), namespace, {})
+def _problems(namespace: str) -> Pipeline:
+    """What all variants of a seed are asked, in training and in evaluation."""
+    train = rollout().only_nodes("load_train_problems_node")
+    return instance_of(train + evaluation().only_nodes("load_eval_problems_node"), namespace, {})
+
+
+def _trajectories(namespace: str) -> Pipeline:
+    """What all variants of a seed are trained on, but those that are trained on solutions."""
+    return instance_of(rollout().only_nodes("sample_trajectories_node"), namespace, {})
 
 
 def _cell(cell: Cell) -> Pipeline:
@@ -68,7 +76,8 @@ def _solutions() -> Pipeline:
 
 def _result(cell: Cell) -> Pipeline:
     """What the cell came to, from what all its rounds have left."""
-    sampled = [_of_seed(cell, "trajectories"), *(f"{later}.trajectories" for later in cell.round_namespaces[1:])]
+    later = [f"{namespace}.trajectories" for namespace in cell.round_namespaces[1:]]
+    sampled = [] if cell.data == "solutions" else [_of_seed(cell, "trajectories"), *later]
     logs = [f"{namespace}.training_log" for namespace in cell.round_namespaces]
     rounds = {
         f"{kind}_{number}": name
