@@ -27,6 +27,7 @@ BUNDLED = ModelParameters(path="bundled:smollm2-135m-instruct")
 LONGEST_FIRST = (
     "test_run.py",
     "test_interruptions.py",
+    "test_study.py",
     "test_engines.py",
     "test_processes.py",
     "test_killed_training.py",
