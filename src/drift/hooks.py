@@ -45,7 +45,9 @@ class ProjectHooks:
             check_parameters(parameters)
             asked = (command.params.get("pipelines") or [command.params.get("pipeline")]) if command else NAMES
             is_run = command is not None or click.get_current_context(silent=True) is None
-            self._planned = pipelines_from_parameters(parameters, self._project_path, is_run, asked)
+            self._planned = pipelines_from_parameters(
+                parameters, self._project_path, is_run, asked, refuse_when_run=command is None
+            )
             for name, pipeline in self._planned.pipelines.items():
                 pipelines[name] = pipeline
             if command is not None:

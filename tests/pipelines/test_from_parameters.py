@@ -140,3 +140,22 @@ def test_later_rounds_have_noise_of_their_own(study, parameters):
     assert "params:seed" in of["refresh.round_1.sample_trajectories_node"].inputs
     assert "params:refresh.round_2.seed" in of["refresh.round_2.sample_trajectories_node"].inputs
     assert study.parameters["params:refresh.round_2.seed"].root != parameters["seed"]
+
+
+def test_parameters_that_only_another_pipeline_cannot_use_do_not_stop_a_run(parameters, tmp_path):
+    one_step = {**parameters, "training": {**parameters["training"], "steps": 1}}
+    made = pipelines_from_parameters(one_step, tmp_path, skip_finished=True, refuse_when_run=True)
+    refusal = made.pipelines["refresh"].nodes
+    with pytest.raises(UserError, match=r"2 rounds cannot share 1 training\.steps"):
+        refusal[0].run()
+
+
+def test_a_session_that_runs_what_cannot_be_made_is_told_why():
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, runtime_params={"training": {"steps": 1}}) as session:
+        session.load_context()  # and whoever uses none of it is not disturbed
+    with (
+        KedroSession.create(PROJECT, runtime_params={"training": {"steps": 1}}) as session,
+        pytest.raises(UserError, match=r"2 rounds cannot share 1 training\.steps"),
+    ):
+        session.run(pipeline_names=["refresh"])

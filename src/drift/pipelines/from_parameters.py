@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Pipeline, node
 
+from drift.errors import UserError
 from drift.parameters import RefreshParameters, Seed, TrainingParameters
 from drift.pipelines.refresh.pipeline import NAMESPACE
 from drift.pipelines.refresh.pipeline import create_pipeline as refresh
@@ -38,7 +39,12 @@ class Planned:
 
 
 def pipelines_from_parameters(
-    parameters: Mapping[str, Any], project: Path, skip_finished: bool, wanted: Collection[str] = NAMES
+    parameters: Mapping[str, Any],
+    project: Path,
+    skip_finished: bool,
+    wanted: Collection[str] = NAMES,
+    *,
+    refuse_when_run: bool = False,
 ) -> Planned:
     """The study and the refresh that the parameters ask for.
 
@@ -47,24 +53,49 @@ def pipelines_from_parameters(
         project: its directory.
         skip_finished: whether cells of the study that are done are left out.
         wanted: names of the pipelines that will be used; the others are not made, and their parameters not looked at.
+        refuse_when_run: for those who may not use what is wanted: a pipeline that cannot be made is one that says so
+            when it is run.
 
     Raises:
-        UserError: when a variant cannot be made.
+        UserError: when a variant cannot be made, or rounds cannot share the steps.
     """
-    pipelines: dict[str, Pipeline] = {}
-    entries: dict[str, Any] = {}
-    progress = ""
-    if "study" in wanted:
-        cells, results = cells_of(parameters), project / _RESULTS
-        left = unfinished(cells, results) if skip_finished else cells
-        pipelines["study"] = study(cells, left)
-        entries |= _parameters_of_study(left)
-        progress = progress_of_study(cells, left, of_other_settings(cells, results))
-    if "refresh" in wanted:
-        rounds = RefreshParameters.model_validate(parameters["refresh"]).rounds
-        pipelines["refresh"] = refresh(rounds)
-        entries |= _parameters_of_refresh(parameters, rounds)
-    return Planned(pipelines, entries, progress)
+    planned = Planned({})
+    for name, plan in _PLANS.items():
+        if name not in wanted:
+            continue
+        try:
+            of_name = plan(parameters, project, skip_finished)
+        except UserError as error:
+            if not refuse_when_run:
+                raise
+            of_name = Planned({name: _refusal(name, error)})
+        planned = Planned(
+            {**planned.pipelines, **of_name.pipelines},
+            {**planned.parameters, **of_name.parameters},
+            planned.progress + of_name.progress,
+        )
+    return planned
+
+
+def _planned_study(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+    cells, results = cells_of(parameters), project / _RESULTS
+    left = unfinished(cells, results) if skip_finished else cells
+    progress = progress_of_study(cells, left, of_other_settings(cells, results))
+    return Planned({"study": study(cells, left)}, _parameters_of_study(left), progress)
+
+
+def _planned_refresh(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+    rounds = RefreshParameters.model_validate(parameters["refresh"]).rounds
+    return Planned({"refresh": refresh(rounds)}, _parameters_of_refresh(parameters, rounds))
+
+
+def _refusal(name: str, error: UserError) -> Pipeline:
+    """A pipeline that cannot be made, and says why when it is run."""
+
+    def refuse() -> None:
+        raise UserError(str(error))
+
+    return Pipeline([node(refuse, inputs=None, outputs=f"refusal_of_{name}", name=f"refuse_{name}_node")])
 
 
 def progress_of_study(cells: Sequence[Cell], left: Sequence[Cell], replaced: Sequence[Cell]) -> str:
@@ -105,3 +136,6 @@ def _parameters_of_rounds(namespaces: Sequence[str], training: TrainingParameter
         for number, namespace in enumerate(namespaces[1:], start=2)
     }
     return trainings | seeds
+
+
+_PLANS = {"study": _planned_study, "refresh": _planned_refresh}
