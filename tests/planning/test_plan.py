@@ -134,6 +134,42 @@ def test_attempts_and_further_policies_are_counted(tmp_path):
     assert more["evaluation"]["conversations"] == 3 * 4 * plain["conversations"] / 2
 
 
+def test_a_study_and_a_refresh_are_counted_in_stages_of_one_run(tmp_path):
+    chosen = ["drift", "sft_5turn", "longer", "sft_solutions", "refreshed"]
+    base = planned("qwen2.5-3b", tmp_path)
+    variants = {name: {} for name in ("drift", "sft_5turn")}
+    variants |= {
+        "longer": {"training": {"steps": 2 * base["training"]["steps"]}},
+        "sft_solutions": {"data": "solutions"},
+        "refreshed": {"rounds": 3},
+    }
+    made = planned(
+        "qwen2.5-3b",
+        tmp_path,
+        study={"name": "five", "seeds": [0, 7], "chosen": chosen, "variants": variants, "sweeps": {"n": [4]}},
+        refresh={"rounds": 4},
+    )
+    hours = {stage: made[stage]["hours"]["expected"] for stage in ("sampling", "training", "evaluation")}
+    study, refresh = made["study"], made["refresh"]
+    assert (study["results"], study["rollouts"], study["trainings"], study["evaluations"]) == (12, 6, 16, 14)
+    # the one of twice the steps counts twice; rounds share the steps of one training
+    assert study["hours"]["expected"] == pytest.approx(
+        6 * hours["sampling"] + 14 * hours["training"] + 7 * hours["evaluation"]
+    )
+    assert study["disk_gib"] > 16 * made["disk"]["checkpoint_gib"]
+    assert refresh["hours"]["expected"] == pytest.approx(made["hours"]["expected"] + 3 * hours["sampling"])
+    rows = dict(plan_rows(made))
+    assert rows["study five"] == "12 results with 2 seeds: 6 rollouts, 16 trainings, 14 evaluations"
+    assert rows["refresh"].startswith("4 rounds: ")
+
+
+def test_a_study_that_cannot_be_made_does_not_hinder_the_plan_of_a_run(tmp_path):
+    base = planned("qwen2.5-3b", tmp_path)
+    made = planned("qwen2.5-3b", tmp_path, refresh={"rounds": 1000})
+    assert made["refresh"] is None and made["study"] == base["study"] and made["hours"] == base["hours"]
+    assert any("--pipelines=refresh would refuse this. 1000 rounds cannot share" in text for text in made["warnings"])
+
+
 def test_the_command_prints_the_plan_and_keeps_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("conf", "pyproject.toml", ".telemetry"):

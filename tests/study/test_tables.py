@@ -131,4 +131,12 @@ def test_the_total_of_a_variant_is_its_sampling_and_its_training(tables, full_re
     costs = full_results["policies"]["max_turns_1"]["costs"]
     total = np.add(costs["sampling_seconds_within"][0]["by_seed"], costs["training_seconds"]["by_seed"]).mean()
     row = next(row for row in tables["costs"].rows if row.label == "turns = 1, reckoned")
-    assert row.cells[3][0] == f"{total:,.0f}"
+    assert row.cells[4][0] == f"{total:,.0f}"
+
+
+def test_sampling_fewer_trajectories_is_reckoned_by_their_share(tables, full_results):
+    sampling = np.array(full_results["policies"]["n_2"]["costs"]["sampling_seconds"]["by_seed"])
+    row = next(row for row in tables["costs"].rows if row.label == "N = 2, reckoned")
+    assert [text for text, _ in row.cells[:3]] == ["2", "5", f"{np.mean(2 / 8 * sampling):,.0f}"]
+    whole = next(row for row in tables["costs"].rows if row.label == "drift")
+    assert [text for text, _ in whole.cells[:3]] == ["8", "5", f"{sampling.mean():,.0f}"]

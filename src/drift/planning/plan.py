@@ -6,6 +6,7 @@ from drift.planning.disk import number_bytes
 from drift.planning.reckoning import Reckoning, Settings, reckon
 from drift.planning.sampling import ENGINE_START_SECONDS
 from drift.planning.sentences import assumptions, warnings
+from drift.planning.studies import plans_of_many_runs
 
 _GIB, _MIB = 2**30, 2**20
 
@@ -15,7 +16,8 @@ def plan(settings: Settings) -> dict[str, Any]:
 
     Returns:
         `model`, `gpu`, `sampling`, `training`, `evaluation` (counts, tokens, GiB and hours, expected and at most),
-        `disk`, `hours`, `assumptions` and `warnings` (sentences). Hours are None where it does not fit.
+        `disk`, `hours`, `study`, `refresh` (what these pipelines would take, None where they cannot be made),
+        `assumptions` and `warnings` (sentences). Hours are None where it does not fit.
 
     Raises:
         UserError: when the model's shape or this machine's GPU is not known.
@@ -31,8 +33,9 @@ def plan(settings: Settings) -> dict[str, Any]:
         "evaluation": _evaluation(reckoning),
         "disk": _disk(reckoning),
     }
-    sentences = {"assumptions": list(assumptions(reckoning)), "warnings": list(warnings(reckoning))}
-    return {**made, "hours": _total_hours(made), **sentences}
+    many_runs, refusals = plans_of_many_runs(settings, made)
+    sentences = {"assumptions": list(assumptions(reckoning)), "warnings": [*warnings(reckoning), *refusals]}
+    return {**made, "hours": _total_hours(made), **many_runs, **sentences}
 
 
 def _model(reckoning: Reckoning) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from drift.parameters import (
     ModelParameters,
     ProblemsParameters,
     ProtocolParameters,
+    RefreshParameters,
     RolloutParameters,
+    StudyParameters,
     TrainingParameters,
     WeightingParameters,
 )
@@ -39,6 +41,8 @@ class Settings:
     weighting: WeightingParameters
     training: TrainingParameters
     evaluation: EvaluationParameters
+    study: StudyParameters
+    refresh: RefreshParameters
     plan: PlanParameters
     working_directory: Path
 

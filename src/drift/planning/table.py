@@ -22,6 +22,7 @@ def plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("disk, at most", _disk(plan["disk"]) + ", besides the reference policy"),
         ("whole job", _range(hours) + _gpu_hours(hours["gpu_hours"])),
         ("another variant", f"{time_text(hours['another_variant'])} (trained on the same trajectories, and evaluated)"),
+        *_rows_of_many_runs(plan["study"], plan["refresh"]),
     ]
 
 
@@ -77,6 +78,25 @@ def _evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("", f"{_millions(evaluation['sampled_tokens'])} tokens sampled"),
         ("", _range(evaluation["hours"])),
     ]
+
+
+def _rows_of_many_runs(study: Mapping[str, Any] | None, refresh: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What the pipelines `study` and `refresh` would take, where they can be made."""
+    rows = []
+    if study is not None:
+        made = ", ".join(_counted(study[f"{name}s"], name) for name in ("rollout", "training", "evaluation"))
+        seeds = "a seed" if study["seeds"] == 1 else f"{study['seeds']} seeds"
+        rows += [
+            (f"study {study['name']}", f"{_counted(study['results'], 'result')} with {seeds}: {made}"),
+            ("", f"{_range(study['hours'])}; {study['disk_gib']:,.1f} GiB of disk"),
+        ]
+    if refresh is not None:
+        rows.append(("refresh", f"{_counted(refresh['rounds'], 'round')}: {_range(refresh['hours'])}"))
+    return rows
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _disk(disk: Mapping[str, float]) -> str:

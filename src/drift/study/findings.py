@@ -87,6 +87,12 @@ def cautions(results: Mapping[str, Any]) -> list[str]:
     ]
     if missing:
         sentences.append(f"Not all seeds are there for: {', '.join(missing)}; differences are over common seeds.")
+    sentences += [
+        f"{name_of(results, policy)} had nothing to train on with {number} of {len(entry['seeds'])} seeds: there it is "
+        "the reference."
+        for policy, entry in results["policies"].items()
+        if entry["composition"] and (number := seeds_without_examples(entry["composition"]))
+    ]
     num_compared = sum(
         difference_at(results, before, policy, place) is not None
         for before in compared_with(results)
@@ -100,3 +106,8 @@ def cautions(results: Mapping[str, Any]) -> list[str]:
             "the same."
         )
     return sentences
+
+
+def seeds_without_examples(composition: Mapping[str, Any]) -> int:
+    """How many seeds of a variant had nothing to train on."""
+    return 0 if composition["num_examples"] is None else composition["num_examples"]["by_seed"].count(0)

@@ -108,6 +108,22 @@ def turns_kept(entry: Mapping[str, Any], max_turns: int) -> int:
     return max_turns if kept is None else int(kept)
 
 
+def trajectories_kept(entry: Mapping[str, Any]) -> int | None:
+    """The trajectories of each problem that a policy was trained on; None where it was trained on none."""
+    settings = entry["settings"] or {}
+    sampled = settings.get("rollout", {}).get("n")
+    if sampled is None or settings.get("data") == "solutions":
+        return None
+    kept = settings.get("weighting", {}).get("n")
+    return int(sampled if kept is None else kept)
+
+
+def share_of_trajectories(entry: Mapping[str, Any]) -> float:
+    """The share of the rollout's trajectories that a policy was trained on; 1 where none were sampled for it."""
+    kept = trajectories_kept(entry)
+    return 1.0 if kept is None else kept / entry["settings"]["rollout"]["n"]
+
+
 def compared_with(results: Mapping[str, Any]) -> list[str]:
     """What others are compared with: the baseline, where there is one, and the reference."""
     return [name for name in (results["baseline"], REFERENCE) if name is not None and name in results["differences"]]

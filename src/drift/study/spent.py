@@ -1,10 +1,10 @@
-"""What each variant took, with its own share of the rollout that all of them use (Figure 6)."""
+"""What each variant took, with its own share of the rollout that all of them use (Figure 6, Table 8)."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from drift.study.made_of import over_seeds
-from drift.study.places import name_of, turns_kept
+from drift.study.places import name_of, share_of_trajectories, trajectories_kept, turns_kept
 
 Seconds = Mapping[str, Any] | None
 """Mean over seeds with its interval; None where it was not counted."""
@@ -17,6 +17,7 @@ class Spent(NamedTuple):
         policy: the variant.
         name: as it is written.
         num_turns: turns of the rollout that it uses.
+        num_trajectories: of each problem that it uses; None where it uses no rollout.
         is_reckoned: whether its sampling is a share of a longer rollout's.
         sampling: seconds.
         training: seconds.
@@ -29,6 +30,7 @@ class Spent(NamedTuple):
     policy: str
     name: str
     num_turns: int
+    num_trajectories: int | None
     is_reckoned: bool
     sampling: Seconds
     training: Seconds
@@ -48,8 +50,11 @@ def spent(results: Mapping[str, Any]) -> list[Spent]:
 def spent_by(results: Mapping[str, Any], policy: str, entry: Mapping[str, Any]) -> Spent:
     """The cost of one variant."""
     costs, num_turns = entry["costs"], turns_kept(entry, results["max_turns"])
-    is_reckoned = num_turns < len(costs["sampling_seconds_within"])
-    sampling = costs["sampling_seconds_within"][num_turns - 1] if is_reckoned else costs["sampling_seconds"]
+    within, share = costs["sampling_seconds_within"], share_of_trajectories(entry)
+    is_reckoned = num_turns < len(within) or share < 1
+    sampling = within[num_turns - 1] if num_turns < len(within) else costs["sampling_seconds"]
+    if sampling is not None and share < 1:
+        sampling = over_seeds([share * seconds for seconds in sampling["by_seed"]])
     training = costs["training_seconds"]
     total = None
     if sampling is not None and training is not None:
@@ -59,6 +64,7 @@ def spent_by(results: Mapping[str, Any], policy: str, entry: Mapping[str, Any]) 
         policy,
         name_of(results, policy),
         num_turns,
+        trajectories_kept(entry),
         is_reckoned and sampling is not None,
         sampling,
         training,

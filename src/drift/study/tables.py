@@ -176,24 +176,34 @@ def composition_cells(composition: Mapping[str, Any]) -> list[Cell]:
 
 
 def costs_table(results: Mapping[str, Any]) -> StudyTable:
-    """What each variant took: Figure 6 where the study sweeps turns."""
-    sweeps_turns = {point["policy"] for point in results["sweeps"].get("max_turns", [])}
+    """What each variant took: Figure 6 where the study sweeps turns, and what Table 8 cost where it sweeps N."""
+    of_sweeps = {point["policy"] for name in ("max_turns", "n") for point in results["sweeps"].get(name, [])}
     rows = [
         Row(
             f"{cost.name}{', reckoned' if cost.is_reckoned else ''}",
             [
+                (UNDEFINED if cost.num_trajectories is None else str(cost.num_trajectories), ""),
                 (str(cost.num_turns), ""),
                 *map(mean_cell, (cost.sampling, cost.training, cost.total, cost.evaluation)),
                 *((count_text(tokens), "") for tokens in (cost.tokens_sampled, cost.tokens_trained)),
             ],
         )
         for cost in spent(results)
-        if cost.policy in {*plain_policies(results), *sweeps_turns}
+        if cost.policy in {*plain_policies(results), *of_sweeps}
     ]
-    header = ("turns", "sampling", "training", "sampling + training", "evaluation", "tokens sampled", "tokens trained")
+    header = (
+        "N",
+        "turns",
+        "sampling",
+        "training",
+        "sampling + training",
+        "evaluation",
+        "tokens sampled",
+        "tokens trained",
+    )
     title = (
-        "Seconds and tokens of a variant and seed. All share one rollout; where fewer of its turns are used, sampling "
-        "is reckoned by their share of its tokens"
+        "Seconds and tokens of a variant and seed. All share one rollout; where a part of it is used, sampling is "
+        "reckoned by the part's share of its trajectories and, of these, of the tokens within its turns"
     )
     return StudyTable(title, header, rows, "Figure 6")
 

@@ -7,8 +7,10 @@ from drift.parameters import (
     ModelParameters,
     ProblemsParameters,
     ProtocolParameters,
+    RefreshParameters,
     RolloutParameters,
     Seed,
+    StudyParameters,
     TrainingParameters,
     WeightingParameters,
     WorkingDirectory,
@@ -25,6 +27,8 @@ def plan_run(
     weighting: WeightingParameters,
     training: TrainingParameters,
     evaluation: EvaluationParameters,
+    study: StudyParameters,
+    refresh: RefreshParameters,
     plan: PlanParameters,
     working_directory: WorkingDirectory,
 ) -> dict[str, Any]:
@@ -42,6 +46,8 @@ def plan_run(
             weighting=weighting,
             training=training,
             evaluation=evaluation,
+            study=study,
+            refresh=refresh,
             plan=plan,
             working_directory=working_directory.root,
         )

@@ -20,6 +20,8 @@ def create_pipeline() -> Pipeline:
                     "params:weighting",
                     "params:training",
                     "params:evaluation",
+                    "params:study",
+                    "params:refresh",
                     "params:plan",
                     "params:working_directory",
                 ],

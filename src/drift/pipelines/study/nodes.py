@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from drift.parameters import ProtocolParameters, StudyParameters
+from drift.model_directory import ModelDirectory
+from drift.parameters import (
+    ModelParameters,
+    ProtocolParameters,
+    Seed,
+    StudyParameters,
+    TrainingParameters,
+    WeightingParameters,
+    WorkingDirectory,
+)
 from drift.pipelines.problem_frames import from_frame
+from drift.pipelines.training.nodes import train_policy
 from drift.shards import Shards
 
 if TYPE_CHECKING:
@@ -15,6 +25,26 @@ else:
     Figure = Any  # plotly is imported when a chart is drawn, not before
 
 logger = logging.getLogger(__name__)
+
+
+def train_or_keep_policy(
+    weighted_turns: Shards,
+    reference_model: ModelDirectory,
+    model: ModelParameters,
+    training: TrainingParameters,
+    weighting: WeightingParameters,
+    seed: Seed,
+    working_directory: WorkingDirectory,
+) -> tuple[ModelDirectory, pd.DataFrame]:
+    """Fine-tunes the policy, or keeps it where a variant has nothing to train on: the others need not wait for that."""
+    if weighted_turns.num_rows():
+        return train_policy(weighted_turns, reference_model, model, training, weighting, seed, working_directory)
+    from drift.training.kept_policy import kept_policy
+    from drift.training.step_log import StepLog
+
+    logger.warning("%s holds no example: nothing is trained, and the policy is kept as it is", weighted_turns.path)
+    log = pd.DataFrame(columns=list(StepLog.__dataclass_fields__), dtype=float)
+    return kept_policy(weighted_turns, reference_model, training, weighting, seed.root), log
 
 
 def summarize_cell(

@@ -8,7 +8,13 @@ from drift.pipelines.evaluation.pipeline import create_pipeline as evaluation
 from drift.pipelines.instances import instance_of
 from drift.pipelines.refresh.pipeline import rounds_of_training
 from drift.pipelines.rollout.pipeline import create_pipeline as rollout
-from drift.pipelines.study.nodes import draw_study, summarize_cell, tabulate_study, write_study_report
+from drift.pipelines.study.nodes import (
+    draw_study,
+    summarize_cell,
+    tabulate_study,
+    train_or_keep_policy,
+    write_study_report,
+)
 from drift.pipelines.training.pipeline import create_pipeline as training
 from drift.pipelines.weighting.nodes import examples_of_solutions, summarize_solutions
 from drift.study.design import Cell
@@ -48,7 +54,7 @@ def _cell(cell: Cell) -> Pipeline:
     trained = (
         instance_of(_solutions() + training().to_outputs("checkpoint"), cell.namespace, names)
         if cell.data == "solutions"
-        else rounds_of_training(cell.round_namespaces, names)
+        else rounds_of_training(cell.round_namespaces, names, train_or_keep_policy)
     )
     evaluated = evaluation().only_nodes("evaluate_policies_node", "score_node")
     return Pipeline([trained, instance_of(evaluated, cell.namespace, names), _result(cell)])

@@ -1,16 +1,23 @@
 """train_policy."""
 
+from collections.abc import Callable
+from typing import Any
+
 from kedro.pipeline import Pipeline, node, pipeline
 
 from drift.pipelines.training.nodes import draw_learning_curve, train_policy
 
 
-def create_pipeline() -> Pipeline:
-    """Stage 3."""
+def create_pipeline(train: Callable[..., Any] = train_policy) -> Pipeline:
+    """Stage 3.
+
+    Args:
+        train: `train_policy`, or what takes its place with the same arguments and results.
+    """
     return pipeline(
         [
             node(
-                train_policy,
+                train,
                 inputs=[
                     "weighted_turns",
                     "reference_model",
