@@ -1,6 +1,6 @@
 """The parameters of studies: variants of one training, sweeps, seeds, and rollouts that are refreshed."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -14,6 +14,13 @@ def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) < len(values):
         raise ValueError("a value is named twice")
     return values
+
+
+class Swept(TypedDict):
+    """The parameter that tells the variants of a sweep apart, such as `beta`, and its value; infinity is `inf`."""
+
+    parameter: str
+    value: float | str
 
 
 class VariantParameters(Parameters):

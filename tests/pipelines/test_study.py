@@ -50,21 +50,22 @@ def run(project: Path, *arguments: str) -> str:
     return said
 
 
-def kill_once(project: Path, wanted: Path) -> None:
-    """Begins the study and kills it as soon as a file is there."""
-    process = begin(project, "--pipelines=study")
+def kill_once(project: Path, pipeline: str, wanted: str) -> None:
+    """Begins a pipeline and kills it as soon as something of its data is there."""
+    process = begin(project, f"--pipelines={pipeline}")
     deadline = time.monotonic() + 300
-    while not wanted.exists() and time.monotonic() < deadline and process.poll() is None:
+    while not any((project / "data").glob(wanted)) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
-    assert process.poll() is None, "the study ended before it could be killed"
+    assert process.poll() is None, f"{pipeline} ended before it could be killed: {process.communicate()[0]}"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 @pytest.fixture(scope="module")
 def finished(project: Path) -> str:
-    """What the study said that was killed after its first training and went on."""
-    kill_once(project, project / f"data/06_models/{CELLS[0]}/checkpoint/drift.json")
+    """What the study said that was killed while it sampled, and again while it asked, and went on."""
+    for begun in ("work/rollout/*", "work/evaluation/*"):
+        kill_once(project, "study", begun)
     return run(project, "--pipelines=study")
 
 
@@ -76,7 +77,7 @@ def rollouts(project: Path) -> dict[str, float]:
 
 def test_a_killed_study_goes_on_where_it_was(project, finished):
     assert len({Path(shard).parent for shard in rollouts(project)}) == 1  # sampled once for all variants
-    assert "This training is finished already" in finished
+    assert finished.count("This training is finished already") == len(CELLS)
     for cell in CELLS:
         result = json.loads((project / f"data/08_reporting/{cell}/cell.json").read_text())
         assert result["benchmarks"]["arithmetic"]["policies"].keys() == {"reference", TRAINED}
@@ -94,8 +95,15 @@ def test_a_sweep_over_n_uses_the_first_trajectories_of_the_same_rollout(project,
 
 
 def test_variants_are_compared_and_tabulated(project, finished):
-    (results,) = (project / "data/08_reporting/study_results.json").glob("*/study_results.json")
-    assert {"drift", "sft_5turn", "n_2"} <= set(json.dumps(json.loads(results.read_text())).replace('"', " ").split())
+    (place,) = (project / "data/08_reporting/study_results.json").glob("*/study_results.json")
+    results = json.loads(place.read_text())
+    assert list(results["policies"]) == ["reference", "drift", "sft_5turn", "n_2"]
+    assert results["sweeps"] == {"n": [{"value": 2, "policy": "n_2"}, {"value": 4, "policy": "drift"}]}
+    for variant in ("drift", "n_2"):
+        cell = json.loads((project / f"data/08_reporting/small.seed_0.{variant}/cell.json").read_text())
+        solved = cell["benchmarks"]["arithmetic"]["policies"][TRAINED]["solved_turn"]
+        at_once = solved.count(1) / len(solved)
+        assert results["policies"][variant]["benchmarks"]["arithmetic"]["multi_at_k"]["value"][0] == at_once
     (page,) = (project / "data/08_reporting/study_report").glob("*/study_report/report.html")
     assert "sft_5turn" in page.read_text()
     assert "multi@2" in finished
@@ -112,7 +120,9 @@ def test_a_finished_study_does_nothing_and_says_so(project, finished):
 
 
 def test_a_refresh_goes_on_from_what_each_round_has_left(project, finished):
+    kill_once(project, "refresh", "06_models/refresh.round_1/checkpoint/drift.json")
     said = run(project, "--pipelines=refresh")
+    assert said.count("This training is finished already") == 1  # that of the first round
     first, last = (
         ModelDirectory.open(project / f"data/06_models/refresh.round_{number}/checkpoint") for number in (1, 2)
     )

@@ -6,8 +6,9 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from drift.study.cell import CellResult, Swept, benchmarks_of
+from drift.study.cell import CellResult, benchmarks_of
 from drift.study.results import study_results
+from drift.study_parameters import Swept
 
 MAX_TURNS = 5
 

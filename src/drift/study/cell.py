@@ -26,6 +26,7 @@ from drift.fingerprint import fingerprint
 from drift.problems.benchmarks import domains
 from drift.problems.leaks import normalised_text
 from drift.shards import Shards
+from drift.study_parameters import Swept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
 POLICIES = (REFERENCE, TRAINED)
 COUNTS = tuple(name.removesuffix("_P") for name in Outcomes.__dataclass_fields__ if name.endswith("_P"))
 """What is kept of each conversation; see `Outcomes`."""
-
-
-class Swept(TypedDict):
-    """The parameter that tells the variants of a sweep apart, such as `beta`, and its value; infinity is `inf`."""
-
-    parameter: str
-    value: float | str
 
 
 class CellCosts(TypedDict):

@@ -27,10 +27,9 @@ from drift.parameters import (
     TrainingParameters,
     WeightingParameters,
 )
-from drift.study_parameters import VariantParameters
+from drift.study_parameters import Swept, VariantParameters
 from drift.training.job import NOT_DECISIVE
 
-Swept = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -129,7 +128,7 @@ def _swept_variants(study: StudyParameters) -> Iterator[tuple[str, tuple[Variant
     for parameter, values in study.sweeps:
         for value in values:
             weighting = {**base.weighting, parameter: value}
-            swept = {"parameter": parameter, "value": "inf" if value == math.inf else value}
+            swept: Swept = {"parameter": parameter, "value": "inf" if value == math.inf else value}
             yield swept_name(parameter, value), (base.model_copy(update={"weighting": weighting}), swept)
 
 

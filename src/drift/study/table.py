@@ -7,7 +7,7 @@ from typing import Any
 from drift.evaluation.numbers_in_words import UNDEFINED, Ends, points_text, share_text
 from drift.evaluation.overview import split
 
-Cell = tuple[str, str]
+TableCell = tuple[str, str]
 EMPTY = ("", "")
 
 
@@ -21,7 +21,7 @@ class Row:
     """
 
     label: str
-    cells: Sequence[Cell] = ()
+    cells: Sequence[TableCell] = ()
 
 
 @dataclass(frozen=True)
@@ -46,40 +46,40 @@ class StudyTable:
         return f"{self.title} ({self.paper})" if self.paper else self.title
 
 
-def at_turn(entry: Mapping[str, Any] | None, index: int) -> Cell:
+def at_turn(entry: Mapping[str, Any] | None, index: int) -> TableCell:
     """multi@k at a turn."""
     return (UNDEFINED, "") if entry is None else share(entry["multi_at_k"], index)
 
 
-def gain_at_turn(entry: Mapping[str, Any] | None, index: int) -> Cell:
+def gain_at_turn(entry: Mapping[str, Any] | None, index: int) -> TableCell:
     """A difference of multi@k at a turn, in points."""
     if entry is None:
         return (UNDEFINED, "")
     return split(points_text(entry["multi_at_k"]["value"][index], entry["multi_at_k"]["ci95"][index]))
 
 
-def share(metric: Mapping[str, Any], index: int) -> Cell:
+def share(metric: Mapping[str, Any], index: int) -> TableCell:
     """A share at a turn, in per cent."""
     return without_unit(share_text(metric["value"][index], metric["ci95"][index]))
 
 
-def number(text: Callable[[float | None, Ends], str], metric: Mapping[str, Any]) -> Cell:
+def number(text: Callable[[float | None, Ends], str], metric: Mapping[str, Any]) -> TableCell:
     """A metric that is one number."""
     return without_unit(text(metric["value"], metric["ci95"]))
 
 
-def without_unit(text: str) -> Cell:
+def without_unit(text: str) -> TableCell:
     """A number and its interval; the unit stands above the column."""
     value, ends = split(text)
     return value.removesuffix(" %"), ends
 
 
-def seeds_cell(entry: Mapping[str, Any]) -> Cell:
+def seeds_cell(entry: Mapping[str, Any]) -> TableCell:
     """How many seeds."""
     return str(len(entry["seeds"])), ""
 
 
-def mean_cell(over_seeds: Mapping[str, Any] | None, digits: int = 0) -> Cell:
+def mean_cell(over_seeds: Mapping[str, Any] | None, digits: int = 0) -> TableCell:
     """A mean over seeds with its interval, if there is one."""
     if over_seeds is None:
         return UNDEFINED, ""

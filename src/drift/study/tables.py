@@ -23,7 +23,18 @@ from drift.study.places import (
 )
 from drift.study.spent import spent
 from drift.study.sweeps import alike_but
-from drift.study.table import EMPTY, Cell, Row, StudyTable, at_turn, gain_at_turn, mean_cell, number, seeds_cell, share
+from drift.study.table import (
+    EMPTY,
+    Row,
+    StudyTable,
+    TableCell,
+    at_turn,
+    gain_at_turn,
+    mean_cell,
+    number,
+    seeds_cell,
+    share,
+)
 
 
 def study_tables(results: Mapping[str, Any]) -> dict[str, StudyTable]:
@@ -106,7 +117,7 @@ def answers_table(results: Mapping[str, Any]) -> StudyTable | None:
     return StudyTable(title, header, list(in_sections(results, rows_at)), "Tables 6 and 7")
 
 
-def answer_cells(entry: Mapping[str, Any]) -> list[Cell]:
+def answer_cells(entry: Mapping[str, Any]) -> list[TableCell]:
     """Accuracy, correction rate and distinct answers."""
     return [
         *result_cells(entry),
@@ -122,7 +133,7 @@ def sweep_table(results: Mapping[str, Any], parameter: str) -> StudyTable | None
 
     baseline = results["baseline"]
 
-    def cells(policy: str, place: Place) -> list[Cell]:
+    def cells(policy: str, place: Place) -> list[TableCell]:
         entry = results["policies"][policy]
         gain = [gain_at_turn(difference_at(results, baseline, policy, place), -1)] if baseline else []
         return [*result_cells(entry[place.kind][place.key]), *gain, *composition_cells(entry["composition"])]
@@ -158,7 +169,7 @@ def composition_table(results: Mapping[str, Any]) -> StudyTable:
     return StudyTable(title, COMPOSITION_HEADER, rows)
 
 
-def composition_cells(composition: Mapping[str, Any]) -> list[Cell]:
+def composition_cells(composition: Mapping[str, Any]) -> list[TableCell]:
     """Examples, their effective number, the pruned share of the weight, and the problems by outcome; seeds' means."""
     counts = ("num_examples", "effective_sample_size", "all_right", "mixed", "all_wrong")
     texts = {name: count_text(composition[name]) for name in counts}
@@ -222,6 +233,6 @@ def in_sections(results: Mapping[str, Any], rows_at: Callable[[Place], Sequence[
         yield from rows
 
 
-def result_cells(entry: Mapping[str, Any]) -> list[Cell]:
+def result_cells(entry: Mapping[str, Any]) -> list[TableCell]:
     """multi@1, multi@K and the correction rate over all turns."""
     return [at_turn(entry, 0), at_turn(entry, -1), number(share_text, entry["correction_rate_overall"])]
