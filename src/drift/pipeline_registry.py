@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from drift.pipelines.evaluation.pipeline import create_pipeline as evaluation
+from drift.pipelines.from_parameters import NAMES as MADE_FROM_PARAMETERS
 from drift.pipelines.plan.pipeline import create_pipeline as plan
 from drift.pipelines.rollout.pipeline import create_pipeline as rollout
 from drift.pipelines.training.pipeline import create_pipeline as training
@@ -12,7 +13,7 @@ from drift.pipelines.weighting.pipeline import create_pipeline as weighting
 def register_pipelines() -> dict[str, Pipeline]:
     """Pipelines by name; `kedro run` runs the first four.
 
-    `study` and `refresh` have nodes once there are parameters (`drift.pipelines.from_parameters`).
+    Those of `drift.pipelines.from_parameters` have nodes once there are parameters.
     """
     pipelines = {
         "rollout": rollout(),
@@ -20,6 +21,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "training": training(),
         "evaluation": evaluation(),
     }
-    made_later = {"study": Pipeline([]), "refresh": Pipeline([])}
+    made_later = {name: Pipeline([]) for name in MADE_FROM_PARAMETERS}
     whole = sum(pipelines.values(), start=Pipeline([]))
     return {**pipelines, "plan": plan(), **made_later, "__default__": whole}

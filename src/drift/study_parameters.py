@@ -10,6 +10,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 """A name that may be part of a dataset's: small letters, digits and underlines."""
 
 
+_REFERENCE = "reference"
+
+
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) < len(values):
         raise ValueError("a value is named twice")
@@ -34,6 +37,14 @@ class VariantParameters(Parameters):
     """What it is trained on: the sampled trajectories, or the solutions that come with the problems (SFT)."""
     rounds: int = Field(default=1, ge=1)
     """Rounds of sampling and training (`refresh.rounds`), which share the steps."""
+
+    @model_validator(mode="after")
+    def _solutions_have_one_round(self) -> Self:
+        if self.data == "solutions" and self.rounds > 1:
+            raise ValueError(
+                "`rounds` above 1 sample again, and `data: solutions` samples nothing: leave one of them out"
+            )
+        return self
 
 
 class SweepParameters(Parameters):
@@ -71,6 +82,8 @@ class StudyParameters(Parameters):
 
     @model_validator(mode="after")
     def _names_are_variants(self) -> Self:
+        if _REFERENCE in self.variants:
+            raise ValueError(f"`variants` has one called {_REFERENCE!r}, the policy that all start from: rename it")
         for field, names in (("chosen", self.chosen), ("baseline", (self.baseline,)), ("swept", (self.swept,))):
             if unknown := [name for name in names if name not in self.variants]:
                 known = ", ".join(self.variants)

@@ -13,6 +13,7 @@ from drift.pipelines.from_parameters import pipelines_from_parameters, progress_
 from drift.study.design import cells_of, result_path
 
 PROJECT = Path(__file__).resolve().parents[2]
+BOTH = ("study", "refresh")
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def parameters():
 
 @pytest.fixture
 def study(parameters, tmp_path):
-    return pipelines_from_parameters(parameters, tmp_path, skip_finished=True)
+    return pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=BOTH)
 
 
 def nodes_of(pipeline):
@@ -74,7 +75,7 @@ def test_a_cell_that_is_done_is_left_out_and_its_result_is_read(parameters, tmp_
         path = result_path(tmp_path / "data/08_reporting", cell.namespace)
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"facts": cell.facts}))
-    left = pipelines_from_parameters(parameters, tmp_path, skip_finished=True)
+    left = pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=BOTH)
     assert [name for name in nodes_of(left.pipelines["study"]) if name.endswith("train_policy_node")] == [
         f"{cells[-1].namespace}.train_policy_node"
     ]
@@ -100,6 +101,10 @@ def test_everything_a_study_makes_has_a_place_of_its_own():
         catalog = session.load_context().catalog
         from kedro.framework.project import pipelines
 
+        cell = cells_of(session.load_context().params)[0]
+        assert result_path(PROJECT / "data/08_reporting", cell.namespace) == Path(
+            catalog.get(f"{cell.namespace}.cell")._filepath
+        )
         for name in ("study", "refresh"):
             datasets = {name for name in pipelines[name].datasets() if not name.startswith("params:")}
             assert len(datasets) > 10
@@ -110,10 +115,24 @@ def test_everything_a_study_makes_has_a_place_of_its_own():
             )
 
 
+def test_the_tables_of_what_is_done_so_far(parameters, tmp_path):
+    with pytest.raises(UserError, match="has no results yet"):
+        pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=["study_so_far"])
+    done = cells_of(parameters)[::2]
+    for cell in done:
+        path = result_path(tmp_path / "data/08_reporting", cell.namespace)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"facts": cell.facts}))
+    made = pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=["study_so_far"])
+    so_far = made.pipelines["study_so_far"]
+    assert {name for name in so_far.inputs() if name.endswith(".cell")} == {f"{cell.namespace}.cell" for cell in done}
+    assert len(so_far.nodes) == 3 and not made.parameters
+
+
 def test_only_what_is_asked_for_is_made_and_looked_at(parameters, tmp_path):
     one_step = {**parameters, "training": {**parameters["training"], "steps": 1}}
     with pytest.raises(UserError, match=r"2 rounds cannot share 1 training\.steps"):
-        pipelines_from_parameters(one_step, tmp_path, skip_finished=True)
+        pipelines_from_parameters(one_step, tmp_path, skip_finished=True, wanted=BOTH)
     made = pipelines_from_parameters(one_step, tmp_path, skip_finished=True, wanted=["training"])
     assert not made.pipelines and not made.parameters
 
@@ -123,13 +142,13 @@ def test_a_result_of_other_settings_is_replaced_and_that_is_said(parameters, tmp
     path = result_path(tmp_path / "data/08_reporting", cell.namespace)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"facts": {**cell.facts, "seed": 7}}))
-    made = pipelines_from_parameters(parameters, tmp_path, skip_finished=True)
+    made = pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=BOTH)
     assert "(1 results of other settings are replaced; another study.name keeps both)" in made.progress
 
 
 def test_solutions_need_no_trajectories(parameters, tmp_path):
     chosen = {**parameters["study"], "chosen": ["sft_solutions"], "sweeps": {}, "baseline": "sft_solutions"}
-    made = pipelines_from_parameters({**parameters, "study": chosen}, tmp_path, skip_finished=True)
+    made = pipelines_from_parameters({**parameters, "study": chosen}, tmp_path, skip_finished=True, wanted=BOTH)
     names = nodes_of(made.pipelines["study"])
     assert not any(name.endswith("sample_trajectories_node") for name in names)
     assert "main.seed_0.sft_solutions.examples_of_solutions_node" in names

@@ -158,6 +158,9 @@ def test_a_study_and_a_refresh_are_counted_in_stages_of_one_run(tmp_path):
     )
     assert study["disk_gib"] > 16 * made["disk"]["checkpoint_gib"]
     assert refresh["hours"]["expected"] == pytest.approx(made["hours"]["expected"] + 3 * hours["sampling"])
+    assert any("a study may write" in sentence for sentence in made["warnings"]) == (
+        shutil.disk_usage(tmp_path).free / 2**30 < study["disk_gib"]
+    )
     rows = dict(plan_rows(made))
     assert rows["study five"] == "12 results with 2 seeds: 6 rollouts, 16 trainings, 14 evaluations"
     assert rows["refresh"].startswith("4 rounds: ")
@@ -167,6 +170,15 @@ def test_a_study_that_cannot_be_made_does_not_hinder_the_plan_of_a_run(tmp_path)
     base = planned("qwen2.5-3b", tmp_path)
     made = planned("qwen2.5-3b", tmp_path, refresh={"rounds": 1000})
     assert made["refresh"] is None and made["study"] == base["study"] and made["hours"] == base["hours"]
+    other = {
+        "name": "other",
+        "chosen": ["drift"],
+        "variants": {"drift": {"weighting": {"betta": 1}}},
+        "baseline": "drift",
+    }
+    of_study = planned("qwen2.5-3b", tmp_path, study={**other, "sweeps": {}})
+    assert of_study["study"] is None and of_study["refresh"] == base["refresh"]
+    assert any("--pipelines=study would refuse this. study: weighting.betta" in text for text in of_study["warnings"])
     assert any("--pipelines=refresh would refuse this. 1000 rounds cannot share" in text for text in made["warnings"])
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from drift.study.cell import CellResult, benchmarks_of
+from drift.study.cell import ASKED, SETTINGS, CellResult, benchmarks_of
 from drift.study.results import study_results
 from drift.study_parameters import Swept
 
@@ -46,13 +46,27 @@ def make_cell(make_trajectories, make_problems) -> Callable[..., CellResult]:
             "retain": "terminal",
             **weighting,
         }
+        facts = {
+            "weighting": settings,
+            "training": {"steps": 64},
+            "rollout": {"n": 8},
+            "rounds": 1,
+            "data": "trajectories",
+            "model": {"path": "bundled:smollm2-135m-instruct"},
+            "problems": {},
+            "protocol": {"max_turns": MAX_TURNS},
+            "evaluation": {},
+        }
         mixed = int(generator.integers(20, 30))
         return {
             "study": "main",
             "seed": seed,
             "variant": variant,
             "swept": swept,
-            "settings": {"weighting": settings, "training": {"steps": 64}, "rollout": {"n": 8}, "rounds": 1},
+            "facts": facts,
+            "settings": {name: facts[name] for name in SETTINGS},
+            "asked": {name: facts[name] for name in ASKED},
+            "trajectories": f"rollout of seed {seed}",
             "composition": {
                 "num_problems": 100,
                 "all_right": 30,
@@ -65,6 +79,7 @@ def make_cell(make_trajectories, make_problems) -> Callable[..., CellResult]:
             },
             "costs": {
                 "sampling_seconds": 100.0 + seed,
+                "engine_start_seconds": 20.0,
                 "training_seconds": 200.0 + mixed,
                 "evaluation_seconds": 10.0,
                 "response_tokens": 1000,
@@ -89,12 +104,16 @@ def solved_turns(generator: np.random.Generator, num_problems: int, rate: float)
 def full_study(make_cell) -> list[CellResult]:
     """Three seeds of every variant and sweep; one variant lacks a seed."""
     rates = {"drift": 0.55, "sft_5turn": 0.45, "star_2turn": 0.4, "all_turns": 0.35, "no_penalty": 0.5}
-    changes = {"sft_5turn": {"beta": "Infinity"}, "all_turns": {"retain": "all"}, "no_penalty": {"penalty": 0.0}}
+    star = {"beta": "Infinity", "max_turns": 2, "solved_at": [2]}
+    changes = {
+        "sft_5turn": {"beta": "Infinity"},
+        "star_2turn": star,
+        "all_turns": {"retain": "all"},
+        "no_penalty": {"penalty": 0.0},
+    }
     sweeps = {"beta": [0.01, 0.5], "gamma": [0.5, 1.0], "penalty": [1.0], "n": [2, 4], "max_turns": [1, 3]}
     cells = [
-        make_cell(
-            variant, seed, rate, weighting=changes.get(variant, {"max_turns": 2} if variant == "star_2turn" else {})
-        )
+        make_cell(variant, seed, rate, weighting=changes.get(variant, {}))
         for seed in range(3)
         for variant, rate in rates.items()
         if (variant, seed) != ("star_2turn", 2)
@@ -116,10 +135,10 @@ def full_study(make_cell) -> list[CellResult]:
 @pytest.fixture(scope="session")
 def full_results(full_study) -> dict[str, object]:
     """What the whole study came to."""
-    return study_results(full_study, num_samples=200)
+    return study_results(full_study, "sft_5turn", "drift", num_samples=200)
 
 
 @pytest.fixture(scope="session")
 def smallest_results(make_cell) -> dict[str, object]:
     """One cell of one variant and one seed."""
-    return study_results([make_cell("drift")], num_samples=100)
+    return study_results([make_cell("drift")], "sft_5turn", "drift", num_samples=100)

@@ -76,6 +76,7 @@ def test_a_benchmark_knows_its_domain_its_options_and_its_questions(held_out, as
 def test_the_costs_are_those_of_the_whole_rollout_the_training_and_the_trained_policy(rollout, held_out, asked):
     assert cell([rollout], held_out, asked)["costs"] == {
         "sampling_seconds": 50.0,
+        "engine_start_seconds": 20.0,
         "training_seconds": 3.5,
         "evaluation_seconds": 3.0,
         "response_tokens": 11,

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from drift.errors import UserError
 from drift.study.design import cells_of, result_path, steps_of_rounds, swept_name, unfinished
@@ -117,6 +118,18 @@ def test_a_swept_value_that_a_variant_has_already_is_not_trained_again(parameter
     assert [cell.variant for cell in cells_of(swept)] == ["drift", "sft_5turn", "beta_0_3"]
 
 
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ({"reference": {}}, "rename it"),
+        ({"sft_solutions": {"data": "solutions", "rounds": 2}}, "leave one of them out"),
+    ],
+)
+def test_variants_that_mean_nothing_are_refused(parameters, variants, said):
+    with pytest.raises(ValidationError, match=said):
+        cells_of(with_study(parameters, variants={**VARIANTS, **variants}))
+
+
 def test_two_variants_of_one_name_are_refused(parameters):
     clash = with_study(parameters, variants={**VARIANTS, "n_2": {}}, chosen=["n_2"], sweeps={"n": [2]})
     with pytest.raises(UserError, match="two variants would be called `n_2`"):
@@ -139,7 +152,12 @@ def test_settings_of_speed_and_of_the_scores_decide_nothing(parameters):
     other = {
         **parameters,
         "training": {**parameters["training"], "checkpoint_every": 3},
-        "evaluation": {**parameters["evaluation"], "bootstrap_samples": 100},
+        "evaluation": {
+            **parameters["evaluation"],
+            "bootstrap_samples": 100,
+            "policies": {"ppo": "/somewhere"},
+            "attempts": 3,
+        },
     }
     assert [cell.facts for cell in cells_of(other)] == [cell.facts for cell in cells_of(parameters)]
 

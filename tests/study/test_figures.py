@@ -21,7 +21,7 @@ def trace(chart, name):
 
 def test_a_whole_study_has_all_charts_and_one_cell_those_it_has_data_for(charts, smallest_results):
     sweeps = {"sweep_beta", "sweep_gamma", "sweep_n", "sweep_penalty", "sweep_max_turns"}
-    assert set(charts) == sweeps | {"variants", "terminal_or_all_turns", "by_turn", "costs"}
+    assert set(charts) == sweeps | {"variants", "terminal_or_all_turns", "by_turn", "costs", "penalty"}
     assert set(study_charts(smallest_results)) == {"variants", "by_turn"}
 
 
@@ -30,7 +30,7 @@ def test_a_single_turn_has_no_charts_by_turn(make_cell):
     cell["max_turns"] = 1
     for policy in cell["benchmarks"]["arithmetic"]["policies"].values():
         policy["solved_turn"] = [min(turn, 1) for turn in policy["solved_turn"]]
-    assert set(study_charts(study_results([cell], num_samples=100))) == {"variants"}
+    assert set(study_charts(study_results([cell], "sft_5turn", "drift", num_samples=100))) == {"variants"}
 
 
 def test_a_sweep_shows_results_intervals_weights_and_groups(charts, full_results):
@@ -55,14 +55,26 @@ def test_costs_add_up_and_say_what_is_reckoned(charts):
     chart = charts["costs"]
     sampling, training, total = chart.data
     np.testing.assert_allclose(np.add(sampling.y, training.y), total.y)
-    assert list(total.x) == [1, 2, 3, 5] and "reckoned" in sampling.name
+    assert list(total.x) == [1, 3, 5] and "reckoned" in sampling.name
     assert any("reckoned" in annotation.text for annotation in chart.layout.annotations)
 
 
 def test_costs_that_were_not_counted_are_not_drawn(full_study):
     cells = copy.deepcopy(full_study)
     cells[0]["costs"]["sampling_seconds"] = None
-    assert costs_chart(study_results(cells, num_samples=100)) is None
+    assert costs_chart(study_results(cells, "sft_5turn", "drift", num_samples=100)) is None
+
+
+def test_the_penalty_is_drawn_without_a_sweep(make_cell):
+    cells = [make_cell("drift"), make_cell("no_penalty", weighting={"penalty": 0.0})]
+    results = study_results(cells, "sft_5turn", "drift", num_samples=100)
+    chart = study_charts(results)["penalty"]
+    assert list(chart.layout.xaxis.ticktext) == ["0", "0.5"]
+    entries = [results["policies"][policy]["benchmarks"]["arithmetic"] for policy in ("no_penalty", "drift")]
+    drawn, numbers = trace(chart, "distinct answers"), [entry["distinct_answers"] for entry in entries]
+    np.testing.assert_allclose(drawn.y, [number["value"] for number in numbers])
+    np.testing.assert_allclose(np.add(drawn.y, drawn.error_y.array), [number["ci95"][1] for number in numbers])
+    np.testing.assert_allclose(trace(chart, "multi@1").y, [100 * entry["multi_at_k"]["value"][0] for entry in entries])
 
 
 def test_terminal_and_all_turns_are_the_variants_that_differ_in_nothing_else(charts):

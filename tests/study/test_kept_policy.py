@@ -58,6 +58,6 @@ def test_data_of_another_model_is_refused_here_as_well(tmp_path, reference_model
 def test_the_results_say_that_it_is_the_reference(make_cell):
     cells = [make_cell(variant, seed) for variant in ("drift", "star_2turn") for seed in (0, 1)]
     cells[-1] = {**cells[-1], "composition": {**cells[-1]["composition"], "num_examples": 0}}
-    said = cautions(study_results(cells, num_samples=100))
+    said = cautions(study_results(cells, "sft_5turn", "drift", num_samples=100))
     assert "star_2turn had nothing to train on with 1 of 2 seeds: there it is the reference." in said
     assert not any(sentence.startswith("drift had nothing") for sentence in said)

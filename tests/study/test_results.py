@@ -54,7 +54,19 @@ def test_a_sweep_is_in_order_and_holds_the_variants_that_are_points_of_it(full_r
     assert points["beta"] == [(0.01, "beta_0_01"), (0.1, "drift"), (0.5, "beta_0_5"), ("inf", "sft_5turn")]
     assert points["penalty"] == [(0.0, "no_penalty"), (0.5, "drift"), (1.0, "penalty_1")]
     assert points["n"] == [(2, "n_2"), (4, "n_4"), (8, "drift")]
-    assert points["max_turns"] == [(1, "max_turns_1"), (2, "star_2turn"), (3, "max_turns_3"), (5, "drift")]
+    assert points["max_turns"] == [(1, "max_turns_1"), (3, "max_turns_3"), (5, "drift")]
+
+
+def test_a_sweep_whose_values_are_all_variants_is_a_sweep(make_cell):
+    cells = [make_cell("drift"), make_cell("no_penalty", weighting={"penalty": 0.0}), make_cell("other")]
+    sweeps = study_results(cells[:2], "sft_5turn", "drift", ["penalty"], num_samples=100)["sweeps"]
+    assert sweeps == {"penalty": [{"value": 0.0, "policy": "no_penalty"}, {"value": 0.5, "policy": "drift"}]}
+    assert study_results(cells[:2], "sft_5turn", "drift", num_samples=100)["sweeps"] == {}
+
+
+def test_the_results_say_what_was_asked_of_which_model(smallest_results):
+    assert smallest_results["asked"]["model"] == {"path": "bundled:smollm2-135m-instruct"}
+    assert "torch" in smallest_results["packages"]
 
 
 def test_one_cell_alone_has_results(smallest_results):
@@ -70,7 +82,7 @@ def test_an_average_is_over_the_benchmarks_that_a_policy_has_all_of(make_cell):
         make_cell("drift", benchmarks=both, num_choices={"gpqa_diamond": 4}),
         make_cell("sft_5turn", benchmarks={"arithmetic": 10}),
     ]
-    results = study_results(cells, num_samples=100)
+    results = study_results(cells, "sft_5turn", "drift", num_samples=100)
     assert results["averages"] == {"all": ["math500", "gpqa_diamond", "arithmetic"]}
     drift, baseline = results["policies"]["drift"], results["policies"]["sft_5turn"]
     values = [drift["benchmarks"][name]["multi_at_k"]["value"] for name in both]
@@ -82,13 +94,14 @@ def test_an_average_is_over_the_benchmarks_that_a_policy_has_all_of(make_cell):
 
 def test_sampling_fewer_turns_is_reckoned_by_their_tokens(full_study):
     costs = full_study[0]["costs"]
-    np.testing.assert_allclose(sampling_seconds_within(costs), [40, 70, 85, 95, 100])
+    # 20 of 100 seconds start the engine, whatever is sampled
+    np.testing.assert_allclose(sampling_seconds_within(costs), [52, 76, 88, 96, 100])
 
 
 def test_seconds_that_were_not_counted_are_not_known(make_cell):
     cell = make_cell("drift")
     cell["costs"]["sampling_seconds"] = None
-    costs = study_results([cell], num_samples=100)["policies"]["drift"]["costs"]
+    costs = study_results([cell], "sft_5turn", "drift", num_samples=100)["policies"]["drift"]["costs"]
     assert costs["sampling_seconds"] is None and costs["sampling_seconds_within"] == [None] * 5
 
 
@@ -100,8 +113,13 @@ def test_seconds_that_were_not_counted_are_not_known(make_cell):
         (lambda cell: cell.update(max_turns=4), "put only cells of one study side by side"),
         (lambda cell: cell.update(variant="reference"), "cannot be called 'reference'"),
         (
+            lambda cell: cell.update(seed=0, variant="other", trajectories="sampled again"),
+            "was trained on other trajectories than the variants before it",
+        ),
+        (
             lambda cell: (
-                cell.update(seed=0, variant="other") or cell["benchmarks"]["arithmetic"]["problem_ids"].reverse()
+                cell.update(seed=0, variant="other", trajectories="rollout of seed 0")
+                or cell["benchmarks"]["arithmetic"]["problem_ids"].reverse()
             ),
             "was not asked the same problems of 'arithmetic'",
         ),
@@ -111,9 +129,9 @@ def test_cells_that_do_not_belong_together_are_refused(make_cell, change, senten
     other = copy.deepcopy(make_cell("drift", seed=1))
     change(other)
     with pytest.raises(UserError, match=sentence):
-        study_results([make_cell("drift"), other], num_samples=100)
+        study_results([make_cell("drift"), other], "sft_5turn", "drift", num_samples=100)
 
 
 def test_a_study_without_cells_is_refused():
     with pytest.raises(UserError, match="no finished cell"):
-        study_results([])
+        study_results([], "sft_5turn", "drift")

@@ -44,7 +44,7 @@ def test_the_penalty_needs_no_sweep(make_cell):
         make_cell("no_penalty", weighting={"penalty": 0.0}),
         make_cell("sft_5turn", weighting={"beta": "inf"}),
     ]
-    table = study_tables(study_results(cells, num_samples=100))["penalty"]
+    table = study_tables(study_results(cells, "sft_5turn", "drift", num_samples=100))["penalty"]
     assert [row.label for row in table.rows] == ["penalty = 0", "penalty = 0.5"]
 
 
@@ -80,7 +80,10 @@ def test_latex_has_as_many_cells_in_every_line_as_columns(tables):
 def test_several_benchmarks_are_sections_and_columns(make_cell):
     names = {"math500": 10, "arithmetic": 10}
     results = study_results(
-        [make_cell("drift", benchmarks=names), make_cell("sft_5turn", benchmarks=names)], num_samples=100
+        [make_cell("drift", benchmarks=names), make_cell("sft_5turn", benchmarks=names)],
+        "sft_5turn",
+        "drift",
+        num_samples=100,
     )
     tables = study_tables(results)
     assert [name.split(" (")[0] for name in tables["policies"].header] == ["seeds", "math500", "arithmetic", "average"]
@@ -137,6 +140,6 @@ def test_the_total_of_a_variant_is_its_sampling_and_its_training(tables, full_re
 def test_sampling_fewer_trajectories_is_reckoned_by_their_share(tables, full_results):
     sampling = np.array(full_results["policies"]["n_2"]["costs"]["sampling_seconds"]["by_seed"])
     row = next(row for row in tables["costs"].rows if row.label == "N = 2, reckoned")
-    assert [text for text, _ in row.cells[:3]] == ["2", "5", f"{np.mean(2 / 8 * sampling):,.0f}"]
+    assert [text for text, _ in row.cells[:3]] == ["2", "5", f"{np.mean(20 + 2 / 8 * (sampling - 20)):,.0f}"]
     whole = next(row for row in tables["costs"].rows if row.label == "drift")
     assert [text for text, _ in whole.cells[:3]] == ["8", "5", f"{sampling.mean():,.0f}"]

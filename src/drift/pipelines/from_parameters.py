@@ -12,13 +12,13 @@ from typing import Any
 from kedro.pipeline import Pipeline, node
 
 from drift.errors import UserError
-from drift.parameters import RefreshParameters, Seed, TrainingParameters
+from drift.parameters import EvaluationParameters, RefreshParameters, Seed, TrainingParameters
 from drift.pipelines.refresh.pipeline import NAMESPACE
 from drift.pipelines.refresh.pipeline import create_pipeline as refresh
 from drift.pipelines.study.pipeline import create_pipeline as study
 from drift.study.design import Cell, cells_of, of_other_settings, seed_of_round, steps_of_rounds, unfinished
 
-NAMES = ("study", "refresh")
+NAMES = ("study", "study_so_far", "refresh")
 """The pipelines that are made here."""
 _RESULTS = Path("data/08_reporting")
 
@@ -81,7 +81,7 @@ def _planned_study(parameters: Mapping[str, Any], project: Path, skip_finished: 
     cells, results = cells_of(parameters), project / _RESULTS
     left = unfinished(cells, results) if skip_finished else cells
     progress = progress_of_study(cells, left, of_other_settings(cells, results))
-    return Planned({"study": study(cells, left)}, _parameters_of_study(left), progress)
+    return Planned({"study": study(cells, left)}, _parameters_of_study(left, parameters), progress)
 
 
 def _planned_refresh(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
@@ -108,8 +108,20 @@ def progress_of_study(cells: Sequence[Cell], left: Sequence[Cell], replaced: Seq
     return f"Study `{name}`: {done} of {len(cells)} results are there; to do: {what}{others if replaced else ''}"
 
 
-def _parameters_of_study(cells: Sequence[Cell]) -> dict[str, Any]:
-    entries: dict[str, Any] = {}
+def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+    cells = cells_of(parameters)
+    left = {cell.namespace for cell in unfinished(cells, project / _RESULTS)}
+    done = [cell for cell in cells if cell.namespace not in left]
+    if not done:
+        raise UserError(f"Study `{cells[0].study}` has no results yet: kedro run --pipelines=study makes them.")
+    return Planned({"study_so_far": study(done, [])})
+
+
+def _parameters_of_study(cells: Sequence[Cell], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What only the cells read. Further policies and independent attempts are no part of a study's results."""
+    evaluation = EvaluationParameters.model_validate(parameters["evaluation"])
+    alone = evaluation.model_copy(update={"policies": {}, "attempts": 0})
+    entries: dict[str, Any] = {f"params:{cell.study}.evaluation": alone for cell in cells}
     for cell in cells:
         entries[f"params:{cell.seed_namespace}.seed"] = Seed(cell.seed)
         entries[f"params:{cell.namespace}.cell"] = cell.description()
@@ -138,4 +150,4 @@ def _parameters_of_rounds(namespaces: Sequence[str], training: TrainingParameter
     return trainings | seeds
 
 
-_PLANS = {"study": _planned_study, "refresh": _planned_refresh}
+_PLANS = {"study": _planned_study, "study_so_far": _planned_study_so_far, "refresh": _planned_refresh}

@@ -1,6 +1,8 @@
 """What a run writes, in bytes."""
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from drift.parameters import FloatType
 from drift.planning.model_shape import ModelShape
@@ -55,3 +57,11 @@ def disk(shape: ModelShape, dtype: FloatType, sampled_tokens: float, evaluated_t
         trajectories=int(2 * BYTES_PER_TOKEN * sampled_tokens),
         conversations=int(2 * BYTES_PER_TOKEN * evaluated_tokens),
     )
+
+
+def free_gib(directory: Path) -> float:
+    """Of the disk that a directory is on, or will be."""
+    place = directory.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free / 2**30

@@ -6,7 +6,7 @@ from drift.planning.disk import number_bytes
 from drift.planning.reckoning import Reckoning, Settings, reckon
 from drift.planning.sampling import ENGINE_START_SECONDS
 from drift.planning.sentences import assumptions, warnings
-from drift.planning.studies import plans_of_many_runs
+from drift.planning.studies import ASSUMPTION, plans_of_many_runs
 
 _GIB, _MIB = 2**30, 2**20
 
@@ -34,7 +34,7 @@ def plan(settings: Settings) -> dict[str, Any]:
         "disk": _disk(reckoning),
     }
     many_runs, refusals = plans_of_many_runs(settings, made)
-    sentences = {"assumptions": list(assumptions(reckoning)), "warnings": [*warnings(reckoning), *refusals]}
+    sentences = {"assumptions": [*assumptions(reckoning), ASSUMPTION], "warnings": [*warnings(reckoning), *refusals]}
     return {**made, "hours": _total_hours(made), **many_runs, **sentences}
 
 

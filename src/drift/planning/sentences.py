@@ -1,13 +1,11 @@
 """What a plan rests on, and what would go wrong, in sentences."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
 from drift.planning import problem_sizes
-from drift.planning.disk import number_bytes
+from drift.planning.disk import free_gib, number_bytes
 from drift.planning.reckoning import Reckoning
 from drift.planning.sampling import BANDWIDTH_SHARE, ENGINE_START_SECONDS, STEP_SECONDS
 from drift.planning.training import RECOMPUTATION, fewest_processes
@@ -99,14 +97,9 @@ def _of_training(reckoning: Reckoning) -> Iterator[str]:
 
 def _of_disk(reckoning: Reckoning) -> Iterator[str]:
     directory, needed = reckoning.settings.working_directory, reckoning.disk.total
-    free = shutil.disk_usage(_existing(directory.absolute())).free
-    if free < needed:
+    free = free_gib(directory)
+    if free < needed / _GIB:
         yield (
-            f"the disk of {directory} has {free / _GIB:.0f} GiB free, and a run may write {needed / _GIB:.0f}: make "
+            f"the disk of {directory} has {free:.0f} GiB free, and a run may write {needed / _GIB:.0f}: make "
             "room, or set working_directory to another disk."
         )
-
-
-def _existing(directory: Path) -> Path:
-    """The directory, or the nearest one above it that exists."""
-    return directory if directory.exists() else _existing(directory.parent)

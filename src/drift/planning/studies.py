@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from drift.errors import UserError
+from drift.planning.disk import free_gib
 from drift.planning.reckoning import Settings
 from drift.study.design import cells_of, steps_of_rounds
+
+ASSUMPTION = (
+    "study: all its results are counted, done or not; its trainings differ by their number of examples alone, whatever "
+    "turns, targets or adapters a variant has."
+)
 
 
 def plans_of_many_runs(settings: Settings, made: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -16,7 +22,7 @@ def plans_of_many_runs(settings: Settings, made: Mapping[str, Any]) -> tuple[dic
         made: `sampling`, `training` and `evaluation` of the plan of one run.
 
     Returns:
-        `study` and `refresh`, None where they cannot be made; and why not, in sentences.
+        `study` and `refresh`, None where they cannot be made; and in sentences, why not and where the disk is small.
     """
     plans: dict[str, Any] = {}
     refusals: list[str] = []
@@ -26,7 +32,12 @@ def plans_of_many_runs(settings: Settings, made: Mapping[str, Any]) -> tuple[dic
         except UserError as error:
             plans[name] = None
             refusals.append(f"--pipelines={name} would refuse this. {error}")
-    return plans, refusals
+    return plans, refusals + [
+        f"a {name} may write {planned['disk_gib']:,.0f} GiB, and the disk of {settings.working_directory} has "
+        f"{free_gib(settings.working_directory):,.0f} free: make room, or set working_directory to another disk."
+        for name, planned in plans.items()
+        if planned is not None and planned["disk_gib"] > free_gib(settings.working_directory)
+    ]
 
 
 def study_plan(settings: Settings, made: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +57,7 @@ def study_plan(settings: Settings, made: Mapping[str, Any]) -> dict[str, Any]:
         cell.rounds - 1 for cell in cells
     )
     policies = made["evaluation"]["policies"]
-    evaluations = len(cells) + len(seeds) * (policies - 1)  # whatever is no variant is asked once a seed
+    evaluations = len(cells) + len(seeds)  # the reference is asked once a seed
     examples = sum(cell.training.steps * cell.training.batch_size for cell in cells)
     times = {
         "sampling": rollouts,
@@ -67,14 +78,18 @@ def study_plan(settings: Settings, made: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refresh_plan(settings: Settings, made: Mapping[str, Any]) -> dict[str, Any]:
-    """`rounds` and `hours` of a refresh: every round samples, and all of them share the steps of one training.
+    """`rounds`, `hours` and `disk_gib` of a refresh: every round samples, and all share the steps of one training.
 
     Raises:
         UserError: when there are more rounds than steps.
     """
     rounds = settings.refresh.rounds
     steps_of_rounds(settings.training.steps, rounds)
-    return {"rounds": rounds, "hours": _hours(made, sampling=rounds, training=1, evaluation=1)}
+    return {
+        "rounds": rounds,
+        "hours": _hours(made, sampling=rounds, training=1, evaluation=1),
+        "disk_gib": _disk_gib(made["disk"], rounds, rounds, 1),
+    }
 
 
 def _disk_gib(disk: Mapping[str, float], rollouts: int, trainings: int, evaluations: float) -> float:

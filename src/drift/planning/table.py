@@ -91,7 +91,12 @@ def _rows_of_many_runs(study: Mapping[str, Any] | None, refresh: Mapping[str, An
             ("", f"{_range(study['hours'])}; {study['disk_gib']:,.1f} GiB of disk"),
         ]
     if refresh is not None:
-        rows.append(("refresh", f"{_counted(refresh['rounds'], 'round')}: {_range(refresh['hours'])}"))
+        rows.append(
+            (
+                "refresh",
+                f"{_counted(refresh['rounds'], 'round')}: {_range(refresh['hours'])}; {refresh['disk_gib']:,.1f} GiB",
+            )
+        )
     return rows
 
 

@@ -22,7 +22,7 @@ from drift.evaluation.outcomes import (
     problem_choices,
     refuse_unusable,
 )
-from drift.fingerprint import fingerprint
+from drift.fingerprint import files_fingerprint, fingerprint
 from drift.problems.benchmarks import domains
 from drift.problems.leaks import normalised_text
 from drift.shards import Shards
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POLICIES = (REFERENCE, TRAINED)
+SETTINGS = ("weighting", "training", "rollout", "rounds", "data")
+"""The facts of a cell that tell variants apart."""
+ASKED = ("model", "problems", "protocol", "evaluation")
+"""The facts that all cells of a study share."""
 COUNTS = tuple(name.removesuffix("_P") for name in Outcomes.__dataclass_fields__ if name.endswith("_P"))
 """What is kept of each conversation; see `Outcomes`."""
 
@@ -42,6 +46,7 @@ class CellCosts(TypedDict):
     Attributes:
         sampling_seconds: of the whole rollouts its trajectories come from, starting the engine included; 0 where the
             variant needs none, None where it was not counted.
+        engine_start_seconds: of these, starting the engine.
         training_seconds: of all optimiser steps.
         evaluation_seconds: of the trained policy's conversations; None where it was not counted.
         response_tokens: of the whole rollouts.
@@ -50,6 +55,7 @@ class CellCosts(TypedDict):
     """
 
     sampling_seconds: float | None
+    engine_start_seconds: float
     training_seconds: float
     evaluation_seconds: float | None
     response_tokens: int
@@ -83,7 +89,10 @@ class CellResult(TypedDict):
         seed: of training, and of whatever else the study repeats.
         variant: its name.
         swept: the swept parameter and its value; None for a variant of no sweep.
-        settings: the variant's complete parameters that matter: `weighting`, `training`, `rollout`, ….
+        facts: everything that decides the result, see `drift.study.design`.
+        settings: those of the facts that tell variants apart: `weighting`, `training`, `rollout`, ….
+        asked: those that all variants share: the model, the problems, how they are asked.
+        trajectories: fingerprint of the rollout that the first round was trained on; None where none was sampled.
         composition: `weighting_summary`.
         costs: seconds and tokens.
         max_turns: the budget K of the evaluation.
@@ -94,7 +103,10 @@ class CellResult(TypedDict):
     seed: int
     variant: str
     swept: Swept | None
+    facts: dict[str, Any]
     settings: dict[str, Any]
+    asked: dict[str, Any]
+    trajectories: str | None
     composition: dict[str, float]
     costs: CellCosts
     max_turns: int
@@ -106,7 +118,7 @@ def cell_of(
     seed: int,
     variant: str,
     swept: Swept | None,
-    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
     composition: Mapping[str, float],
     trajectories: Sequence[Shards],
     training_logs: Sequence["pd.DataFrame"],
@@ -121,7 +133,7 @@ def cell_of(
         seed: of this cell.
         variant: its name.
         swept: see `CellResult`; None for a variant of no sweep.
-        settings: see `CellResult`; must be plain JSON.
+        facts: see `CellResult`; must be plain JSON.
         composition: `weighting_summary` of the variant's own weights.
         trajectories: the whole rollout of each round, also where the variant keeps a part of its turns or trajectories,
             so that all cells reckon from the same; none for a variant that needs no rollout.
@@ -138,7 +150,10 @@ def cell_of(
         "seed": seed,
         "variant": variant,
         "swept": swept,
-        "settings": dict(settings),
+        "facts": dict(facts),
+        "settings": {name: facts[name] for name in SETTINGS if name in facts},
+        "asked": {name: facts[name] for name in ASKED if name in facts},
+        "trajectories": files_fingerprint(trajectories[0].files()) if trajectories else None,
         "composition": dict(composition),
         "costs": costs_of(trajectories, training_logs, eval_trajectories, max_turns),
         "max_turns": max_turns,
@@ -198,6 +213,7 @@ def costs_of(
     counted = [seconds for seconds in sampling if seconds is not None]
     return {
         "sampling_seconds": sum(counted) if len(counted) == len(sampling) else None,
+        "engine_start_seconds": sum(rollout.costs.get("engine_start_seconds", 0.0) for rollout in trajectories),
         "training_seconds": sum(float(log["seconds"].sum()) for log in training_logs),
         "evaluation_seconds": engine_seconds(eval_trajectories.costs.get(TRAINED) or {}),
         "response_tokens": sum(tokens_K),

@@ -24,8 +24,8 @@ LONG_SECONDS = 600  # from here on, minutes are easier to read
 def costs_chart(results: Mapping[str, Any]) -> "Figure | None":
     """Seconds by number of turns, with intervals over seeds; None without a sweep of turns whose times were counted.
 
-    All variants share one rollout of the whole budget. Sampling fewer turns is reckoned: its seconds by the share of
-    its response tokens within them.
+    All variants share one rollout of the whole budget. Sampling fewer turns is reckoned: the engine's start, and the
+    rest by the share of its response tokens within them.
     """
     from plotly.graph_objects import Figure
 
@@ -56,7 +56,7 @@ def costs_chart(results: Mapping[str, Any]) -> "Figure | None":
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "traceorder": "normal"},
     )
     return figure.add_annotation(
-        text="Sampling of fewer turns is reckoned: seconds of the whole rollout × their share of its response tokens.",
+        text="Sampling of fewer turns is reckoned: start of the engine + the rest × their share of the tokens.",
         x=0,
         y=0,
         xref="paper",

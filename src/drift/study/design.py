@@ -158,7 +158,8 @@ def _cell(
     }
     read = {key: _read(model, parameters[key]) for key, model in shared.items()}
     facts: dict[str, Any] = {key: _plain(value) for key, value in read.items()}
-    facts["evaluation"].pop("bootstrap_samples")  # only the scores depend on it, and they are made again
+    for of_tables_or_of_no_study in ("bootstrap_samples", "policies", "attempts"):
+        facts["evaluation"].pop(of_tables_or_of_no_study)
     facts |= {
         "files": _files(_read(ModelParameters, read["model"]), _read(ProblemsParameters, read["problems"])),
         "rollout": _plain(_read(RolloutParameters, parameters["rollout"]), exclude={"engine", "rows_per_shard"}),

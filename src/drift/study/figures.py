@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from drift.study.costs_chart import costs_chart
+from drift.study.penalty_chart import penalty_chart
 from drift.study.sweep_chart import sweep_chart
 from drift.study.turns_chart import terminal_chart, turns_chart
 from drift.study.variants_chart import variants_chart
@@ -27,6 +28,7 @@ def study_charts(results: Mapping[str, Any]) -> dict[str, "Figure"]:
         "variants": study_chart(results),
         "terminal_or_all_turns": terminal_chart(results),
         "by_turn": turns_chart(results),
+        "penalty": penalty_chart(results),
         "costs": costs_chart(results),
         **{f"sweep_{parameter}": sweep_chart(results, parameter) for parameter in results["sweeps"]},
     }

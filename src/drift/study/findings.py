@@ -11,6 +11,7 @@ from drift.study.places import (
     headline_place,
     missing_seeds,
     name_of,
+    num_rounds,
     places,
     plain_policies,
 )
@@ -89,7 +90,7 @@ def cautions(results: Mapping[str, Any]) -> list[str]:
         sentences.append(f"Not all seeds are there for: {', '.join(missing)}; differences are over common seeds.")
     sentences += [
         f"{name_of(results, policy)} had nothing to train on with {number} of {len(entry['seeds'])} seeds: there it is "
-        "the reference."
+        + ("the policy of the round before." if num_rounds(results, policy) > 1 else "the reference.")
         for policy, entry in results["policies"].items()
         if entry["composition"] and (number := seeds_without_examples(entry["composition"]))
     ]

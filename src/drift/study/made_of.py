@@ -10,13 +10,21 @@ from drift.study.cell import CellCosts, CellResult
 from drift.study.student_t import half_width
 from drift.weighting.composition import Composition
 
-COSTS = ("sampling_seconds", "training_seconds", "evaluation_seconds", "response_tokens", "tokens_trained")
+COSTS = (
+    "sampling_seconds",
+    "engine_start_seconds",
+    "training_seconds",
+    "evaluation_seconds",
+    "response_tokens",
+    "tokens_trained",
+)
 
 
 def composition_over_seeds(cells: Sequence[CellResult]) -> dict[str, Any]:
     """Each count of the composition over seeds; None where one seed does not have it."""
     return {
-        name: over_seeds([cell["composition"].get(name) for cell in cells]) for name in Composition.__dataclass_fields__
+        name: mean_over_seeds([cell["composition"].get(name) for cell in cells])
+        for name in Composition.__dataclass_fields__
     }
 
 
@@ -26,22 +34,37 @@ def costs_over_seeds(cells: Sequence[CellResult]) -> dict[str, Any]:
     within = [sampling_seconds_within(cost) for cost in costs]
     num_turns = min(map(len, within))
     return {
-        **{name: over_seeds([cost[name] for cost in costs]) for name in COSTS},
-        "sampling_seconds_within": [over_seeds([seconds[turn] for seconds in within]) for turn in range(num_turns)],
+        **{name: mean_over_seeds([cost[name] for cost in costs]) for name in COSTS},
+        "sampling_seconds_within": [
+            mean_over_seeds([seconds[turn] for seconds in within]) for turn in range(num_turns)
+        ],
     }
 
 
 def sampling_seconds_within(costs: CellCosts) -> list[float | None]:
-    """Seconds of sampling no more than k turns, k = 1…K, reckoned: all seconds * the share of the tokens in k turns."""
+    """Seconds of sampling no more than k turns, k = 1…K, reckoned by `seconds_of_part`."""
     seconds, tokens_by_turn = costs["sampling_seconds"], costs["response_tokens_by_turn"]
     all_tokens = sum(tokens_by_turn)
     return [
-        None if seconds is None else seconds * (tokens / all_tokens if all_tokens else 0.0)
+        None
+        if seconds is None
+        else seconds_of_part(seconds, costs["engine_start_seconds"], tokens / all_tokens if all_tokens else 1.0)
         for tokens in accumulate(tokens_by_turn)
     ]
 
 
-def over_seeds(values: Sequence[float | None]) -> dict[str, Any] | None:
+def seconds_of_part(seconds: float, start: float, share: float) -> float:
+    """Seconds of sampling a share of a rollout, reckoned: the engine starts once, the rest goes by the share.
+
+    Args:
+        seconds: of the whole rollout, the start included.
+        start: of the engine.
+        share: of the tokens, or of the trajectories.
+    """
+    return start + share * (seconds - start)
+
+
+def mean_over_seeds(values: Sequence[float | None]) -> dict[str, Any] | None:
     """Mean over seeds with Student's interval (None with one seed); None where a seed has no value."""
     known = [value for value in values if value is not None]
     if len(known) < len(values):

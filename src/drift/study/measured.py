@@ -85,6 +85,7 @@ def refuse_unusable_cells(cells: Sequence[CellResult]) -> None:
         raise UserError("The study has no finished cell: run it with at least one variant and one seed.")
     seen: set[tuple[str, int]] = set()
     problem_ids: dict[tuple[str, int], list[str]] = {}
+    trajectories: dict[int, str] = {}
     for cell in cells:
         where = f"Variant {cell['variant']!r} with seed {cell['seed']}"
         if cell["variant"] == REFERENCE:
@@ -95,6 +96,13 @@ def refuse_unusable_cells(cells: Sequence[CellResult]) -> None:
             raise UserError(
                 f"{where} is of study {cell['study']!r} with {cell['max_turns']} turns, others are of "
                 f"{cells[0]['study']!r} with {cells[0]['max_turns']}: put only cells of one study side by side."
+            )
+        rollout = cell["trajectories"]
+        if rollout is not None and trajectories.setdefault(cell["seed"], rollout) != rollout:
+            raise UserError(
+                f"{where} was trained on other trajectories than the variants before it, which were sampled again in "
+                "between: remove the results of that seed (data/08_reporting/<study>.seed_<seed>.*) to make them anew, "
+                "or take another study.name."
             )
         for benchmark, asked in cell["benchmarks"].items():
             ids = problem_ids.setdefault((benchmark, cell["seed"]), asked["problem_ids"])

@@ -32,6 +32,7 @@ def study_page(results: Mapping[str, Any]) -> dict[str, str]:
     page = template(TEMPLATE, "drift.study").render(
         study=results["study"],
         max_turns=results["max_turns"],
+        model=results["asked"].get("model", {}).get("path"),
         findings=findings(results),
         cautions=cautions(results),
         tables=tables,
@@ -57,8 +58,11 @@ def results_markdown(results: Mapping[str, Any]) -> str:
 
 
 def settings_json(results: Mapping[str, Any]) -> str:
-    """The settings of every variant."""
+    """What all variants share, the settings of every variant, and the versions of what made the tables."""
+    policies = results["policies"].items()
     settings = {
-        policy: entry["settings"] for policy, entry in results["policies"].items() if entry["settings"] is not None
+        "asked": results["asked"],
+        "variants": {policy: entry["settings"] for policy, entry in policies if entry["settings"] is not None},
+        "packages": results["packages"],
     }
     return json.dumps(settings, indent=2, ensure_ascii=False)

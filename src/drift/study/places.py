@@ -108,6 +108,11 @@ def turns_kept(entry: Mapping[str, Any], max_turns: int) -> int:
     return max_turns if kept is None else int(kept)
 
 
+def num_rounds(results: Mapping[str, Any], policy: str) -> int:
+    """Rounds of sampling and training; 0 for the reference."""
+    return int((results["policies"][policy]["settings"] or {"rounds": 0})["rounds"])
+
+
 def trajectories_kept(entry: Mapping[str, Any]) -> int | None:
     """The trajectories of each problem that a policy was trained on; None where it was trained on none."""
     settings = entry["settings"] or {}

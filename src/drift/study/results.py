@@ -4,7 +4,7 @@ Seeds that a policy lacks are visible (`seeds`), and a difference is taken over 
 is not defined is null, never NaN.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,29 +15,35 @@ from drift.evaluation.outcomes import REFERENCE
 from drift.evaluation.plain import plain
 from drift.evaluation.ratios import METRICS
 from drift.evaluation.score import by_turn_or_one
+from drift.runs.code import package_versions
 from drift.study.cell import CellResult
 from drift.study.made_of import composition_over_seeds, costs_over_seeds
 from drift.study.measured import OfSeeds, differences, measure, refuse_unusable_cells
 from drift.study.pooled import Part, pooled
 from drift.study.sweeps import sweeps_of
 
-NUM_SAMPLES = 2000
-BASELINE = "sft_5turn"
-
 
 def study_results(
-    cells: Sequence[CellResult], baseline: str = BASELINE, num_samples: int = NUM_SAMPLES, seed: int = 0
+    cells: Sequence[CellResult],
+    baseline: str,
+    swept: str,
+    sweeps: Collection[str] = (),
+    num_samples: int = 2000,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """The results of a study, as plain JSON.
 
     Args:
         cells: the finished ones, of one study.
         baseline: the variant that others are compared with, besides the reference; it may be missing.
+        swept: the variant whose values the sweeps replace; it may be missing.
+        sweeps: the parameters that are swept, also where all their values are variants.
         num_samples: resamples of the problems behind each 95 % interval.
         seed: of the resampling.
 
     Returns:
-        `study`, `max_turns`, `seeds` (all), `baseline` (null where it is missing) · `benchmarks`: by name, `domain`,
+        `study`, `asked` (model, problems, protocol, evaluation), `packages` (their versions), `max_turns`, `seeds`
+        (all), `baseline` (null where it is missing) · `benchmarks`: by name, `domain`,
         `problems` (by seed) and `chance` · `averages`: by domain, the benchmarks it is over · `policies`: by name,
         the reference first: `seeds`, `swept`, `settings`, `composition`, `costs` (the last four null for the reference)
         and `benchmarks`, `averages`: by name, `seeds` and the metrics, each with `value`, `ci95`, `by_seed` (lists over
@@ -49,12 +55,14 @@ def study_results(
     """
     refuse_unusable_cells(cells)
     measured = measure(cells, num_samples, seed)
-    benchmarks = benchmarks_of(cells)
+    benchmarks = benchmarks_asked(cells)
     averages = averages_of(benchmarks)
     by_variant = {policy: [cell for cell in cells if cell["variant"] == policy] for policy in measured}
     compared = [policy for policy in (REFERENCE, baseline) if policy in measured]
     return {
         "study": cells[0]["study"],
+        "asked": cells[0]["asked"],
+        "packages": package_versions(),
         "max_turns": cells[0]["max_turns"],
         "seeds": sorted({cell["seed"] for cell in cells}),
         "baseline": baseline if baseline in measured else None,
@@ -76,11 +84,11 @@ def study_results(
             }
             for before in compared
         },
-        "sweeps": sweeps_of(cells),
+        "sweeps": sweeps_of(cells, sweeps, swept),
     }
 
 
-def benchmarks_of(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
+def benchmarks_asked(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
     """What each benchmark is: its domain, its problems by seed, and what guessing would reach."""
     benchmarks: dict[str, dict[str, Any]] = {}
     for cell in cells:

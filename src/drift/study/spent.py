@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from drift.study.made_of import over_seeds
+from drift.study.made_of import mean_over_seeds, seconds_of_part
 from drift.study.places import name_of, share_of_trajectories, trajectories_kept, turns_kept
 
 Seconds = Mapping[str, Any] | None
@@ -54,12 +54,13 @@ def spent_by(results: Mapping[str, Any], policy: str, entry: Mapping[str, Any]) 
     is_reckoned = num_turns < len(within) or share < 1
     sampling = within[num_turns - 1] if num_turns < len(within) else costs["sampling_seconds"]
     if sampling is not None and share < 1:
-        sampling = over_seeds([share * seconds for seconds in sampling["by_seed"]])
+        pairs = zip(sampling["by_seed"], costs["engine_start_seconds"]["by_seed"], strict=True)
+        sampling = mean_over_seeds([seconds_of_part(seconds, start, share) for seconds, start in pairs])
     training = costs["training_seconds"]
     total = None
     if sampling is not None and training is not None:
         pairs = zip(sampling["by_seed"], training["by_seed"], strict=True)
-        total = over_seeds([one + other for one, other in pairs])
+        total = mean_over_seeds([one + other for one, other in pairs])
     return Spent(
         policy,
         name_of(results, policy),

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from drift.study.cell import CellResult
@@ -11,27 +11,31 @@ GROUPS = ("weighting", "rollout")
 """Settings among which a swept parameter may be; it is null, or missing, where it changes nothing."""
 
 
-def sweeps_of(cells: Sequence[CellResult]) -> dict[str, list[dict[str, Any]]]:
+def sweeps_of(cells: Sequence[CellResult], parameters: Collection[str], base: str) -> dict[str, list[dict[str, Any]]]:
     """By parameter, its points (`value`, `policy`) in order.
 
     Variants of no sweep that differ from one of it in nothing but the parameter are points as well: the variant the
     sweep starts from, and perhaps others, as SFT-5turn is the point of an infinite beta.
+
+    Args:
+        cells: of a study.
+        parameters: those that are swept, also where all their values are variants.
+        base: the variant the sweeps start from; it may be missing.
     """
-    swept: dict[str, dict[float | str, str]] = {}
-    for cell in cells:
-        if cell["swept"] is not None:
-            parameter = cell["swept"]["parameter"]
-            points = swept.setdefault(parameter, {})
-            points[cell["swept"]["value"]] = cell["variant"]
-            for other in cells:
-                if other["swept"] is None and without(other["settings"], parameter) == without(
-                    cell["settings"], parameter
-                ):
-                    points.setdefault(own_value(other, parameter), other["variant"])
-    return {
-        parameter: [{"value": value, "policy": points[value]} for value in sorted(points, key=float)]
-        for parameter, points in swept.items()
-    }
+    swept: dict[str, list[dict[str, Any]]] = {}
+    of_cells = (cell["swept"]["parameter"] for cell in cells if cell["swept"] is not None)
+    for parameter in dict.fromkeys([*parameters, *of_cells]):
+        own = {cell["variant"]: cell["swept"] for cell in cells if cell["swept"] is not None}
+        own = {variant: value for variant, value in own.items() if value["parameter"] == parameter}
+        alike = {without(cell["settings"], parameter) for cell in cells if cell["variant"] in (base, *own)}
+        points = {value["value"]: variant for variant, value in own.items()}
+        for cell in cells:
+            if cell["swept"] is None and without(cell["settings"], parameter) in alike:
+                points.setdefault(own_value(cell, parameter), cell["variant"])
+        if points:
+            ordered = sorted(points.items(), key=lambda point: float(point[0]))
+            swept[parameter] = [{"value": value, "policy": policy} for value, policy in ordered]
+    return swept
 
 
 def without(settings: Mapping[str, Any], parameter: str) -> str:

@@ -16,6 +16,7 @@ from drift.study.places import (
     difference_at,
     label_of,
     missing_seeds,
+    num_rounds,
     places,
     plain_policies,
     policies_at,
@@ -161,7 +162,10 @@ COMPOSITION_HEADER = ("examples", "effective sample size", "pruned mass (%)", "a
 def composition_table(results: Mapping[str, Any]) -> StudyTable:
     """What each variant was trained on."""
     rows = [
-        Row(policy, composition_cells(results["policies"][policy]["composition"]))
+        Row(
+            f"{policy}{', last round' if num_rounds(results, policy) > 1 else ''}",
+            composition_cells(results["policies"][policy]["composition"]),
+        )
         for policy in plain_policies(results)
         if policy != REFERENCE
     ]
@@ -194,7 +198,7 @@ def costs_table(results: Mapping[str, Any]) -> StudyTable:
             f"{cost.name}{', reckoned' if cost.is_reckoned else ''}",
             [
                 (UNDEFINED if cost.num_trajectories is None else str(cost.num_trajectories), ""),
-                (str(cost.num_turns), ""),
+                (UNDEFINED if cost.num_trajectories is None else str(cost.num_turns), ""),
                 *map(mean_cell, (cost.sampling, cost.training, cost.total, cost.evaluation)),
                 *((count_text(tokens), "") for tokens in (cost.tokens_sampled, cost.tokens_trained)),
             ],
@@ -214,7 +218,7 @@ def costs_table(results: Mapping[str, Any]) -> StudyTable:
     )
     title = (
         "Seconds and tokens of a variant and seed. All share one rollout; where a part of it is used, sampling is "
-        "reckoned by the part's share of its trajectories and, of these, of the tokens within its turns"
+        "reckoned: the engine's start, and of the rest the part's share of the trajectories and of their tokens"
     )
     return StudyTable(title, header, rows, "Figure 6")
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from drift.model_directory import ModelDirectory
 from drift.parameters import (
+    EvaluationParameters,
     ModelParameters,
     ProtocolParameters,
     Seed,
@@ -68,13 +69,12 @@ def summarize_cell(
     from drift.problems.problem import to_table
     from drift.study.cell import cell_of
 
-    facts = cell["facts"]
     result = cell_of(
         cell["study"],
         cell["seed"],
         cell["variant"],
         cell["swept"],
-        {key: facts[key] for key in ("weighting", "training", "rollout", "rounds", "data")},
+        cell["facts"],
         weighting_summary,
         [part for part in rounds if isinstance(part, Shards)],
         [part for part in rounds if not isinstance(part, Shards)],
@@ -83,14 +83,15 @@ def summarize_cell(
         protocol.max_turns,
     )
     logger.info("Done: variant %s with seed %d", cell["variant"], cell["seed"])
-    return {**result, "facts": facts}
+    return dict(result)
 
 
-def tabulate_study(study: StudyParameters, *cells: dict[str, Any]) -> dict[str, Any]:
+def tabulate_study(study: StudyParameters, evaluation: EvaluationParameters, *cells: dict[str, Any]) -> dict[str, Any]:
     """Puts variants side by side, with intervals over problems and seeds."""
     from drift.study.results import study_results
 
-    return study_results(cells, study.baseline)  # pyrefly: ignore
+    sweeps = [parameter for parameter, values in study.sweeps if values]
+    return study_results(cells, study.baseline, study.swept, sweeps, evaluation.bootstrap_samples)  # pyrefly: ignore
 
 
 def draw_study(study_results: dict[str, Any]) -> Figure:

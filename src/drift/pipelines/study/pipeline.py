@@ -51,6 +51,7 @@ def _trajectories(namespace: str) -> Pipeline:
 def _cell(cell: Cell) -> Pipeline:
     """Weighting and training, in as many rounds as the variant has, evaluation, and the result."""
     names = {name: _of_seed(cell, name) for name in _OF_SEED}
+    names |= {"params:evaluation": f"params:{cell.study}.evaluation"}
     trained = (
         instance_of(_solutions() + training().to_outputs("checkpoint"), cell.namespace, names)
         if cell.data == "solutions"
@@ -105,7 +106,7 @@ def _tables(cells: Sequence[Cell]) -> Pipeline:
     nodes = [
         node(
             tabulate_study,
-            inputs=["params:study", *results],
+            inputs=["params:study", "params:evaluation", *results],
             outputs="study_results",
             name="tabulate_study_node",
         ),
@@ -113,9 +114,8 @@ def _tables(cells: Sequence[Cell]) -> Pipeline:
         node(write_study_report, inputs="study_results", outputs="study_report", name="write_study_report_node"),
     ]
     outputs = {"study_results", "study_chart", "study_report"}
-    return pipeline(
-        nodes, namespace=cells[0].study, inputs=results, outputs=outputs, parameters={"params:study": "params:study"}
-    )
+    parameters = {name: name for name in ("params:study", "params:evaluation")}
+    return pipeline(nodes, namespace=cells[0].study, inputs=results, outputs=outputs, parameters=parameters)
 
 
 def _of_seed(cell: Cell, name: str) -> str:
