@@ -17,7 +17,7 @@ def sentence(result) -> str:
 
 
 def test_registry_list_names_the_pipelines(kedro):
-    names = "__default__ evaluation plan refresh rollout study training weighting"
+    names = "__default__ evaluation plan refresh rollout study study_so_far training weighting"
     assert kedro("registry", "list").stdout.split() == [word for name in names.split() for word in ("-", name)]
 
 

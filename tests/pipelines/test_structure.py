@@ -43,7 +43,7 @@ def all_of(pipelines: dict[str, Pipeline]) -> Pipeline:
 
 
 def test_the_four_pipelines_make_the_default(pipelines):
-    made_from_parameters = {"study", "refresh"}  # tests/pipelines/test_from_parameters.py
+    made_from_parameters = {"study", "study_so_far", "refresh"}  # tests/pipelines/test_from_parameters.py
     assert (
         set(pipelines)
         == {"__default__", "rollout", "weighting", "training", "evaluation", "plan"} | made_from_parameters
@@ -105,7 +105,7 @@ def test_every_parameter_has_a_model_and_is_read(pipelines):
     parameters = yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
     assert set(parameters) == set(TOP_LEVEL_KEYS)
     read = {name.removeprefix("params:") for name in all_of(pipelines).inputs() if name.startswith("params:")}
-    assert read == set(TOP_LEVEL_KEYS) - {"study", "refresh"}  # these make pipelines
+    assert read == set(TOP_LEVEL_KEYS)
 
 
 def test_listing_pipelines_imports_nothing_heavy():
