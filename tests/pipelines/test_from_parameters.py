@@ -127,6 +127,7 @@ def test_the_tables_of_what_is_done_so_far(parameters, tmp_path):
     so_far = made.pipelines["study_so_far"]
     assert {name for name in so_far.inputs() if name.endswith(".cell")} == {f"{cell.namespace}.cell" for cell in done}
     assert len(so_far.nodes) == 3 and not made.parameters
+    assert "the tables of 9 of its 18 results" in made.progress
 
 
 def test_only_what_is_asked_for_is_made_and_looked_at(parameters, tmp_path):

@@ -72,7 +72,7 @@ def pipelines_from_parameters(
         planned = Planned(
             {**planned.pipelines, **of_name.pipelines},
             {**planned.parameters, **of_name.parameters},
-            planned.progress + of_name.progress,
+            " ".join(filter(None, (planned.progress, of_name.progress))),
         )
     return planned
 
@@ -114,7 +114,8 @@ def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_fin
     done = [cell for cell in cells if cell.namespace not in left]
     if not done:
         raise UserError(f"Study `{cells[0].study}` has no results yet: kedro run --pipelines=study makes them.")
-    return Planned({"study_so_far": study(done, [])})
+    progress = f"Study `{cells[0].study}`: the tables of {len(done)} of its {len(cells)} results."
+    return Planned({"study_so_far": study(done, [])}, progress=progress)
 
 
 def _parameters_of_study(cells: Sequence[Cell], parameters: Mapping[str, Any]) -> dict[str, Any]:
