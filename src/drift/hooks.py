@@ -79,9 +79,10 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Says what there is of a study; refuses a store of MLflow that cannot be used before hours lead to it."""
+        """Says what there is of a study, and withdraws what is replaced; refuses an unusable store of MLflow early."""
         if "study_results" in pipeline.all_outputs():
             logger.info(self._planned.progress)
+            self._planned.withdraw(pipeline)
         trainings = [name for name in pipeline.inputs() if name == _TRAINING or name.endswith(".training")]
         if not trainings:
             return

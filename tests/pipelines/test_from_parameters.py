@@ -116,7 +116,7 @@ def test_everything_a_study_makes_has_a_place_of_its_own():
 
 
 def test_the_tables_of_what_is_done_so_far(parameters, tmp_path):
-    with pytest.raises(UserError, match="has no results yet"):
+    with pytest.raises(UserError, match="has no results of these settings yet"):
         pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=["study_so_far"])
     done = cells_of(parameters)[::2]
     for cell in done:
@@ -145,6 +145,10 @@ def test_a_result_of_other_settings_is_replaced_and_that_is_said(parameters, tmp
     path.write_text(json.dumps({"facts": {**cell.facts, "seed": 7}}))
     made = pipelines_from_parameters(parameters, tmp_path, skip_finished=True, wanted=BOTH)
     assert "(1 results of other settings are replaced; another study.name keeps both)" in made.progress
+    made.withdraw(made.pipelines["study"].only_nodes("main.tabulate_study_node"))
+    assert path.is_file()  # tables alone replace nothing
+    made.withdraw(made.pipelines["study"])
+    assert not path.exists()  # what trains anew must not leave the old result beside its checkpoint
 
 
 def test_solutions_need_no_trajectories(parameters, tmp_path):

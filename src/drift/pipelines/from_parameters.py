@@ -16,7 +16,15 @@ from drift.parameters import EvaluationParameters, RefreshParameters, Seed, Trai
 from drift.pipelines.refresh.pipeline import NAMESPACE
 from drift.pipelines.refresh.pipeline import create_pipeline as refresh
 from drift.pipelines.study.pipeline import create_pipeline as study
-from drift.study.design import Cell, cells_of, of_other_settings, seed_of_round, steps_of_rounds, unfinished
+from drift.study.design import (
+    Cell,
+    cells_of,
+    of_other_settings,
+    result_path,
+    seed_of_round,
+    steps_of_rounds,
+    unfinished,
+)
 
 NAMES = ("study", "study_so_far", "refresh")
 """The pipelines that are made here."""
@@ -31,11 +39,19 @@ class Planned:
         pipelines: by name.
         parameters: values of the catalog's entries that only these pipelines have, by entry.
         progress: what there is of the study already, in a sentence.
+        replaced: results that a run makes anew, because they are of other settings: their files, by dataset.
     """
 
     pipelines: Mapping[str, Pipeline]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     progress: str = ""
+    replaced: Mapping[str, Path] = field(default_factory=dict)
+
+    def withdraw(self, pipeline: Pipeline) -> None:
+        """Removes what a run is going to replace, before it does: a result never stands beside another's checkpoint."""
+        for name, file in self.replaced.items():
+            if name in pipeline.all_outputs():
+                file.unlink(missing_ok=True)
 
 
 def pipelines_from_parameters(
@@ -73,6 +89,7 @@ def pipelines_from_parameters(
             {**planned.pipelines, **of_name.pipelines},
             {**planned.parameters, **of_name.parameters},
             " ".join(filter(None, (planned.progress, of_name.progress))),
+            {**planned.replaced, **of_name.replaced},
         )
     return planned
 
@@ -80,8 +97,13 @@ def pipelines_from_parameters(
 def _planned_study(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
     cells, results = cells_of(parameters), project / _RESULTS
     left = unfinished(cells, results) if skip_finished else cells
-    progress = progress_of_study(cells, left, of_other_settings(cells, results))
-    return Planned({"study": study(cells, left)}, _parameters_of_study(left, parameters), progress)
+    others = of_other_settings(cells, results)
+    return Planned(
+        {"study": study(cells, left)},
+        _parameters_of_study(left, parameters),
+        progress_of_study(cells, left, others),
+        {f"{cell.namespace}.cell": result_path(results, cell.namespace) for cell in others},
+    )
 
 
 def _planned_refresh(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
@@ -113,7 +135,7 @@ def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_fin
     left = {cell.namespace for cell in unfinished(cells, project / _RESULTS)}
     done = [cell for cell in cells if cell.namespace not in left]
     if not done:
-        raise UserError(f"Study `{cells[0].study}` has no results yet: kedro run --pipelines=study makes them.")
+        raise UserError(f"Study `{cells[0].study}` has no results of these settings yet: --pipelines=study makes them.")
     progress = f"Study `{cells[0].study}`: the tables of {len(done)} of its {len(cells)} results."
     return Planned({"study_so_far": study(done, [])}, progress=progress)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _MINUTES_BELOW_HOURS = 1.0
+_SECONDS_BELOW_HOURS = 1 / 60
+_FEWEST_IN_MILLIONS = 1e6
 
 
 def plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -115,6 +117,8 @@ def _gpu_hours(hours: float | None) -> str:
 
 
 def _millions(tokens: Mapping[str, float]) -> str:
+    if tokens["most"] < _FEWEST_IN_MILLIONS:
+        return f"{tokens['expected']:,.0f}, at most {tokens['most']:,.0f}"
     return f"{tokens['expected'] / 1e6:,.2f} million, at most {tokens['most'] / 1e6:,.2f} million"
 
 
@@ -125,7 +129,9 @@ def _range(hours: Mapping[str, float | None]) -> str:
 
 
 def time_text(hours: float | None) -> str:
-    """Minutes below an hour, else hours."""
+    """Seconds below a minute, minutes below an hour, else hours."""
     if hours is None:
         return "does not fit"
+    if hours < _SECONDS_BELOW_HOURS:
+        return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < _MINUTES_BELOW_HOURS else f"{hours:.1f} h"

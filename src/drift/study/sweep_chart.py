@@ -193,6 +193,7 @@ def ratio(part: float | None, whole: float | None) -> float | None:
 def title_of(name: str, values: Sequence[str], metrics: Sequence[Mapping[str, Any]], place: Place, k: int) -> str:
     """The finding: between what multi@K lies, and where it is highest."""
     shares = {value: metric["multi_at_k"]["value"][-1] for value, metric in zip(values, metrics, strict=True)}
-    best = max(shares, key=lambda value: shares[value])
-    span = f"{100 * min(shares.values()):.0f} to {100 * shares[best]:.0f} %"
-    return f"{name}: multi@{k} on {as_written(place.label)} is {span}, highest at {name} = {best}"
+    lowest, highest = min(shares.values()), max(shares.values())
+    best = [value for value, share in shares.items() if share == highest]
+    where = f", highest at {name} = {best[0]}" if len(best) == 1 else ""
+    return f"{name}: multi@{k} on {as_written(place.label)} is {100 * lowest:.0f} to {100 * highest:.0f} %{where}"

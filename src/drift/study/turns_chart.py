@@ -47,10 +47,11 @@ def turns_chart(results: Mapping[str, Any]) -> "Figure | None":
         for policy, entry in entries.items()
         if entry["correction_rate_overall"]["value"] is not None
     }
-    best = max(rates, key=lambda policy: rates[policy], default=None)
+    highest = max(rates.values(), default=0.0)
+    best = [policy for policy, rate in rates.items() if rate == highest > 0]
     title = f"Accuracy and correction by turn on {as_written(place.label)}"
-    if best is not None:
-        title += f": {as_written(best)} corrects most first mistakes, {100 * rates[best]:.0f} %"
+    if len(best) == 1:
+        title += f": {as_written(best[0])} corrects most first mistakes, {100 * highest:.0f} %"
     panels = {
         "multi_at_k": ("problems solved within k turns (%)", 1),
         "correction_rate": ("of the problems still wrong, corrected (%)", 2),
