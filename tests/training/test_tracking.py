@@ -148,6 +148,18 @@ def test_an_interrupted_training_is_killed_and_goes_on_as_the_same_run(train, da
     assert_has_the_log(database, continued, log)
 
 
+def test_whoever_interrupts_the_last_step_ends_the_run_with_the_training_finished(train, database, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_show", lambda bar, row: signal.raise_signal(signal.SIGTERM) if row.step == 2 else None)
+        with pytest.raises(SystemExit) as ended:
+            train(steps=2)
+    assert ended.value.code == 128 + signal.SIGTERM
+    (run,) = runs(database)
+    assert (run.info.status, len(history(database, run, "loss"))) == ("FINISHED", 2)
+    _, log = train(steps=2)
+    assert len(log) == 2
+
+
 def test_a_diverged_training_is_failed(train, database):
     with pytest.raises(UserError, match="diverged"):
         train(learning_rate=1e30, clip_norm=1e30)

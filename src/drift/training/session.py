@@ -74,10 +74,13 @@ def train(job: TrainingJob, examples: Sequence[Example], directory: Path, proces
     """
     stops = (InterruptedTraining, KeyboardInterrupt)
     with tracked(job, directory, directory / RESULT, processes, stops) as track:
-        _train(job, examples, directory, processes, track)
+        asked = _train(job, examples, directory, processes, track)
+    if asked:  # whoever asked meant the whole run, not this training alone
+        raise InterruptedTraining(f"Interrupted in the last step: the training is finished, in {directory}.", asked)
 
 
-def _train(job: TrainingJob, examples: Sequence[Example], directory: Path, processes: Processes, track: Track) -> None:
+def _train(job: TrainingJob, examples: Sequence[Example], directory: Path, processes: Processes, track: Track) -> int:
+    """Trains to the end, and says which signal came in the last step; 0 for none."""
     held_out_share = job.training.held_out.share if job.training.held_out else 0.0
     trained_on, held_out = split_by_problem(examples, held_out_share, job.seed)
     with ExitStack() as stack:
@@ -88,6 +91,7 @@ def _train(job: TrainingJob, examples: Sequence[Example], directory: Path, proce
         done, log = states.load(tensors)
         _continue(trainer, done)
         track(log)
+        asked = 0
         bar = stack.enter_context(progress_bar("training", job.training.steps, "step", done, processes.rank > 0))
         try:
             for row in trainer.steps(trained_on, done):
@@ -113,6 +117,7 @@ def _train(job: TrainingJob, examples: Sequence[Example], directory: Path, proce
             ) from error
     _finish(job, trainer, adapter, log, directory)
     states.clear()
+    return asked
 
 
 def _prepare(job: TrainingJob, examples: Sequence[Example], processes: Processes) -> "tuple[Trainer, PeftModel | None]":
