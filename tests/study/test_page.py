@@ -15,7 +15,10 @@ def hostile_results(make_cell):
     names = {HOSTILE: 10, "arithmetic": 10}
     variants = ("drift", "sft_5turn", HOSTILE)
     return study_results(
-        [make_cell(name, seed, benchmarks=names) for name in variants for seed in range(2)], num_samples=100
+        [make_cell(name, seed, benchmarks=names) for name in variants for seed in range(2)],
+        "sft_5turn",
+        "drift",
+        num_samples=100,
     )
 
 
