@@ -82,7 +82,7 @@ class ProjectHooks:
         """Says what there is of a study, and withdraws what is replaced; refuses an unusable store of MLflow early."""
         if "study_results" in pipeline.all_outputs():
             logger.info(self._planned.progress)
-            self._planned.withdraw(pipeline)
+        self._planned.withdraw(pipeline)
         trainings = [name for name in pipeline.inputs() if name == _TRAINING or name.endswith(".training")]
         if not trainings:
             return

@@ -147,7 +147,7 @@ def test_a_result_of_other_settings_is_replaced_and_that_is_said(parameters, tmp
     assert "(1 results of other settings are replaced; another study.name keeps both)" in made.progress
     made.withdraw(made.pipelines["study"].only_nodes("main.tabulate_study_node"))
     assert path.is_file()  # tables alone replace nothing
-    made.withdraw(made.pipelines["study"])
+    made.withdraw(made.pipelines["study"].only_nodes(f"{cell.namespace}.train_policy_node"))
     assert not path.exists()  # what trains anew must not leave the old result beside its checkpoint
 
 

@@ -278,16 +278,24 @@ def chance_line(guesser: str, share_K: Sequence[float]) -> "Scatter":
     )
 
 
-def error_bars(share_K: Sequence[float | None], ends_K: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    """Distances from the shares to the ends of their intervals, in points; none where a share is not defined."""
-    below = [points_between(low, share) for share, (low, _) in zip(share_K, ends_K, strict=True)]
-    above = [points_between(share, high) for share, (_, high) in zip(share_K, ends_K, strict=True)]
+def error_bars(
+    value_K: Sequence[float | None], ends_K: Sequence[Sequence[float | None]], scale: float = 100
+) -> dict[str, Any]:
+    """Distances from values to the ends of their intervals, shares in points; none where a value is not defined.
+
+    Args:
+        value_K: shares, or other numbers.
+        ends_K: their intervals.
+        scale: what they are drawn times: 100 for shares in per cent, 1 for numbers as they are.
+    """
+    below = [scaled_distance(low, value, scale) for value, (low, _) in zip(value_K, ends_K, strict=True)]
+    above = [scaled_distance(value, high, scale) for value, (_, high) in zip(value_K, ends_K, strict=True)]
     return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 3}
 
 
-def points_between(low: float | None, high: float | None) -> float | None:
-    """The distance of two shares in points, None where either is not defined."""
-    return None if low is None or high is None else 100 * (high - low)
+def scaled_distance(low: float | None, high: float | None, scale: float) -> float | None:
+    """The distance of two numbers as it is drawn, None where either is not defined."""
+    return None if low is None or high is None else scale * (high - low)
 
 
 def percent(share_K: Sequence[float | None]) -> list[float | None]:

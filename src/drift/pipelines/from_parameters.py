@@ -39,7 +39,7 @@ class Planned:
         pipelines: by name.
         parameters: values of the catalog's entries that only these pipelines have, by entry.
         progress: what there is of the study already, in a sentence.
-        replaced: results that a run makes anew, because they are of other settings: their files, by dataset.
+        replaced: results of other settings that a run makes anew: their files, by the checkpoint they are of.
     """
 
     pipelines: Mapping[str, Pipeline]
@@ -49,8 +49,8 @@ class Planned:
 
     def withdraw(self, pipeline: Pipeline) -> None:
         """Removes what a run is going to replace, before it does: a result never stands beside another's checkpoint."""
-        for name, file in self.replaced.items():
-            if name in pipeline.all_outputs():
+        for checkpoint, file in self.replaced.items():
+            if checkpoint in pipeline.all_outputs():
                 file.unlink(missing_ok=True)
 
 
@@ -102,8 +102,18 @@ def _planned_study(parameters: Mapping[str, Any], project: Path, skip_finished: 
         {"study": study(cells, left)},
         _parameters_of_study(left, parameters),
         progress_of_study(cells, left, others),
-        {f"{cell.namespace}.cell": result_path(results, cell.namespace) for cell in others},
+        {f"{cell.namespace}.checkpoint": result_path(results, cell.namespace) for cell in others},
     )
+
+
+def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+    cells = cells_of(parameters)
+    left = {cell.namespace for cell in unfinished(cells, project / _RESULTS)}
+    done = [cell for cell in cells if cell.namespace not in left]
+    if not done:
+        raise UserError(f"Study `{cells[0].study}` has no results of these settings yet: --pipelines=study makes them.")
+    progress = f"Study `{cells[0].study}`: the tables of {len(done)} of its {len(cells)} results."
+    return Planned({"study_so_far": study(done, [])}, progress=progress)
 
 
 def _planned_refresh(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
@@ -128,16 +138,6 @@ def progress_of_study(cells: Sequence[Cell], left: Sequence[Cell], replaced: Seq
     what = ", ".join(f"{cell.variant} (seed {cell.seed})" for cell in left)
     others = f" ({len(replaced)} results of other settings are replaced; another study.name keeps both)"
     return f"Study `{name}`: {done} of {len(cells)} results are there; to do: {what}{others if replaced else ''}"
-
-
-def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
-    cells = cells_of(parameters)
-    left = {cell.namespace for cell in unfinished(cells, project / _RESULTS)}
-    done = [cell for cell in cells if cell.namespace not in left]
-    if not done:
-        raise UserError(f"Study `{cells[0].study}` has no results of these settings yet: --pipelines=study makes them.")
-    progress = f"Study `{cells[0].study}`: the tables of {len(done)} of its {len(cells)} results."
-    return Planned({"study_so_far": study(done, [])}, progress=progress)
 
 
 def _parameters_of_study(cells: Sequence[Cell], parameters: Mapping[str, Any]) -> dict[str, Any]:

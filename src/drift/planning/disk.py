@@ -1,6 +1,7 @@
 """What a run writes, in bytes."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +60,20 @@ def disk(shape: ModelShape, dtype: FloatType, sampled_tokens: float, evaluated_t
     )
 
 
-def free_gib(directory: Path) -> float:
-    """Of the disk that a directory is on, or will be."""
+def small_disk(directory: Path, what: str, needed_gib: float) -> Iterator[str]:
+    """A sentence where the disk that a directory is on, or will be, has less free than something may write.
+
+    Args:
+        directory: where it writes; need not exist.
+        what: writes, as the sentence says it.
+        needed_gib: at most.
+    """
     place = directory.absolute()
     while not place.exists():
         place = place.parent
-    return shutil.disk_usage(place).free / 2**30
+    free_gib = shutil.disk_usage(place).free / 2**30
+    if free_gib < needed_gib:
+        yield (
+            f"the disk of {directory} has {free_gib:,.0f} GiB free, and {what} may write {needed_gib:,.0f}: make room, "
+            "or set working_directory to another disk."
+        )

@@ -33,8 +33,11 @@ def plan(settings: Settings) -> dict[str, Any]:
         "evaluation": _evaluation(reckoning),
         "disk": _disk(reckoning),
     }
-    many_runs, refusals = plans_of_many_runs(settings, made)
-    sentences = {"assumptions": [*assumptions(reckoning), ASSUMPTION], "warnings": [*warnings(reckoning), *refusals]}
+    many_runs, of_many_runs = plans_of_many_runs(settings, made)
+    sentences = {
+        "assumptions": [*assumptions(reckoning), ASSUMPTION],
+        "warnings": [*warnings(reckoning), *of_many_runs],
+    }
     return {**made, "hours": _total_hours(made), **many_runs, **sentences}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 
 from drift.planning import problem_sizes
-from drift.planning.disk import free_gib, number_bytes
+from drift.planning.disk import number_bytes, small_disk
 from drift.planning.reckoning import Reckoning
 from drift.planning.sampling import BANDWIDTH_SHARE, ENGINE_START_SECONDS, STEP_SECONDS
 from drift.planning.training import RECOMPUTATION, fewest_processes
@@ -44,7 +44,7 @@ def warnings(reckoning: Reckoning) -> Iterator[str]:
     yield from _of_context(reckoning)
     yield from _of_sampling(reckoning)
     yield from _of_training(reckoning)
-    yield from _of_disk(reckoning)
+    yield from small_disk(reckoning.settings.working_directory, "a run", reckoning.disk.total / _GIB)
 
 
 def _of_context(reckoning: Reckoning) -> Iterator[str]:
@@ -92,14 +92,4 @@ def _of_training(reckoning: Reckoning) -> Iterator[str]:
         yield (
             f"each of the {of_host} processes of a host loads the model by itself at the start: {loaded / _GIB:.0f} "
             f"GiB of its memory (this machine has {psutil.virtual_memory().total / _GIB:.0f})."
-        )
-
-
-def _of_disk(reckoning: Reckoning) -> Iterator[str]:
-    directory, needed = reckoning.settings.working_directory, reckoning.disk.total
-    free = free_gib(directory)
-    if free < needed / _GIB:
-        yield (
-            f"the disk of {directory} has {free:.0f} GiB free, and a run may write {needed / _GIB:.0f}: make "
-            "room, or set working_directory to another disk."
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drift.errors import UserError
-from drift.planning.disk import free_gib
+from drift.planning.disk import small_disk
 from drift.planning.reckoning import Settings
 from drift.study.design import cells_of, steps_of_rounds
 
@@ -25,19 +25,15 @@ def plans_of_many_runs(settings: Settings, made: Mapping[str, Any]) -> tuple[dic
         `study` and `refresh`, None where they cannot be made; and in sentences, why not and where the disk is small.
     """
     plans: dict[str, Any] = {}
-    refusals: list[str] = []
+    sentences: list[str] = []
     for name, planned in (("study", study_plan), ("refresh", refresh_plan)):
         try:
             plans[name] = planned(settings, made)
+            sentences += small_disk(settings.working_directory, f"a {name}", plans[name]["disk_gib"])
         except UserError as error:
             plans[name] = None
-            refusals.append(f"--pipelines={name} would refuse this. {error}")
-    return plans, refusals + [
-        f"a {name} may write {planned['disk_gib']:,.0f} GiB, and the disk of {settings.working_directory} has "
-        f"{free_gib(settings.working_directory):,.0f} free: make room, or set working_directory to another disk."
-        for name, planned in plans.items()
-        if planned is not None and planned["disk_gib"] > free_gib(settings.working_directory)
-    ]
+            sentences.append(f"--pipelines={name} would refuse this. {error}")
+    return plans, sentences
 
 
 def study_plan(settings: Settings, made: Mapping[str, Any]) -> dict[str, Any]:

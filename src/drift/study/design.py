@@ -30,6 +30,8 @@ from drift.parameters import (
 from drift.study_parameters import Swept, VariantParameters
 from drift.training.job import NOT_DECISIVE
 
+_NO_PART_OF_A_CELL = {"bootstrap_samples", "policies", "attempts"}
+"""Of `evaluation`: what the tables are made with, and what a study does not ask."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -158,8 +160,7 @@ def _cell(
     }
     read = {key: _read(model, parameters[key]) for key, model in shared.items()}
     facts: dict[str, Any] = {key: _plain(value) for key, value in read.items()}
-    for of_tables_or_of_no_study in ("bootstrap_samples", "policies", "attempts"):
-        facts["evaluation"].pop(of_tables_or_of_no_study)
+    facts["evaluation"] = _plain(read["evaluation"], exclude=_NO_PART_OF_A_CELL)
     facts |= {
         "files": _files(_read(ModelParameters, read["model"]), _read(ProblemsParameters, read["problems"])),
         "rollout": _plain(_read(RolloutParameters, parameters["rollout"]), exclude={"engine", "rows_per_shard"}),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from drift.chart_style import GRID, ORANGE, PURPLE, as_written, house_layout
 from drift.study.places import at, headline_place, missing_seeds, value_text
-from drift.study.sweep_chart import SHIFT, result_lines
+from drift.study.sweep_chart import SHIFT, number_line, result_lines
 from drift.study.sweeps import alike_but
 
 if TYPE_CHECKING:
@@ -62,41 +62,14 @@ def penalty_chart(results: Mapping[str, Any]) -> "Figure | None":
 
 def answer_lines(metrics: Sequence[Mapping[str, Any]]) -> "list[Scatter]":
     """Distinct answers of all conversations, and of those that failed, over the values."""
-    everywhere = [metric["distinct_answers"] for metric in metrics]
-    failed = [metric["distinct_answers_failed"] for metric in metrics]
-    return [
-        answer_line("distinct answers", everywhere, -SHIFT / 2, PURPLE, "triangle-up"),
-        answer_line("distinct answers, failed", failed, SHIFT / 2, ORANGE, "triangle-down"),
-    ]
-
-
-def answer_line(name: str, numbers: Sequence[Mapping[str, Any]], shift: float, colour: str, symbol: str) -> "Scatter":
-    """One mean number of answers over the values."""
-    from plotly.graph_objects import Scatter
-
-    return Scatter(
-        x=[place + shift for place in range(len(numbers))],
-        y=[number["value"] for number in numbers],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [distance(number["value"], number["ci95"][1]) for number in numbers],
-            "arrayminus": [distance(number["ci95"][0], number["value"]) for number in numbers],
-            "thickness": 1.5,
-            "width": 3,
-        },
-        hovertemplate=name + ": %{y:.2f}<extra></extra>",
-        name=name,
-        mode="lines+markers",
-        line={"color": colour, "width": 2},
-        marker={"symbol": symbol, "size": 8},
-        cliponaxis=False,
+    everywhere, failed = (
+        [(metric[key]["value"], metric[key]["ci95"]) for metric in metrics]
+        for key in ("distinct_answers", "distinct_answers_failed")
     )
-
-
-def distance(low: float | None, high: float | None) -> float | None:
-    """From one number up to another; None where either is not defined."""
-    return None if low is None or high is None else high - low
+    return [
+        number_line("distinct answers", everywhere, -SHIFT / 2, PURPLE, "triangle-up"),
+        number_line("distinct answers, failed", failed, SHIFT / 2, ORANGE, "triangle-down"),
+    ]
 
 
 def title_of(values: Sequence[str], metrics: Sequence[Mapping[str, Any]], where: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEIGHT = 500
 SHIFT = 0.08  # of the distance between two values
 Share = tuple[float | None, Sequence[float | None]]
-"""A share and its interval."""
+"""A share, or another number, and its interval."""
 
 
 def sweep_chart(results: Mapping[str, Any], parameter: str) -> "Figure | None":
@@ -94,16 +94,26 @@ def result_lines(metrics: Sequence[Mapping[str, Any]], k: int) -> "list[Scatter]
 
 
 def result_line(name: str, shares: Sequence[Share], shift: float, colour: str, symbol: str) -> "Scatter":
-    """One metric over the values."""
+    """One share over the values."""
+    line = number_line(name, shares, shift, colour, symbol, scale=100)
+    return line.update(
+        customdata=[percent(ends) for _, ends in shares],
+        hovertemplate=name + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
+    )
+
+
+def number_line(
+    name: str, numbers: Sequence[Share], shift: float, colour: str, symbol: str, scale: float = 1
+) -> "Scatter":
+    """One number with its interval over the values, drawn times `scale`."""
     from plotly.graph_objects import Scatter
 
-    share, ends = [share for share, _ in shares], [ends for _, ends in shares]
+    value, ends = [value for value, _ in numbers], [ends for _, ends in numbers]
     return Scatter(
-        x=[place + shift for place in range(len(shares))],
-        y=percent(share),
-        error_y=error_bars(share, ends),
-        customdata=[percent(of_share) for of_share in ends],
-        hovertemplate=name + ": %{y:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
+        x=[place + shift for place in range(len(numbers))],
+        y=[None if of_value is None else scale * of_value for of_value in value],
+        error_y=error_bars(value, ends, scale),
+        hovertemplate=name + ": %{y:.2f}<extra></extra>",
         name=name,
         mode="lines+markers",
         line={"color": colour, "width": 2},

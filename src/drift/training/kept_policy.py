@@ -4,10 +4,8 @@ import json
 
 from drift.model_directory import ModelDirectory
 from drift.parameters import TrainingParameters, WeightingParameters
-from drift.runs.code import package_versions
 from drift.shards import Shards
-from drift.training.policy import refuse_other_policy
-from drift.training.step_log import log_fingerprint
+from drift.training.policy import refuse_other_policy, training_provenance
 
 
 def kept_policy(
@@ -30,15 +28,7 @@ def kept_policy(
         UserError: when the data comes from another policy.
     """
     refuse_other_policy(weighted_turns, reference)
-    provenance = {
-        **{name: value for name, value in reference.provenance.items() if name == "adapter"},
-        "fingerprint": reference.fingerprint,
-        "reference_model": reference.provenance,
-        "weighted_turns": {"path": str(weighted_turns.path), **weighted_turns.provenance},
-        "training": json.loads(training.model_dump_json(exclude={"mlflow"})),
-        "training_log": log_fingerprint([]),
-        "prune_below": weighting.prune_below,
-        "seed": seed,
-        "packages": package_versions(),
-    }
-    return ModelDirectory(reference.path, provenance)
+    content = {name: reference.provenance[name] for name in ("adapter", "fingerprint") if name in reference.provenance}
+    settings = json.loads(training.model_dump_json(exclude={"mlflow"}))
+    provenance = training_provenance(reference.provenance, weighted_turns, settings, [], weighting.prune_below, seed)
+    return ModelDirectory(reference.path, content | provenance)

@@ -4,7 +4,7 @@ import gc
 import json
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,11 @@ def train_policy(
             _run(job, examples, directory)
         checkpoint = result / "checkpoint"
         log, made_with = (json.loads((result / name).read_text()) for name in ("log.json", "made_with.json"))
-    provenance = _provenance(job, checkpoint, weighted_turns, log, made_with["training"])
+    own: dict[str, Any] = {"adapter": "training.lora"} if (checkpoint / ADAPTER).is_dir() else {}
+    content = {**own, "fingerprint": files_fingerprint(ModelDirectory(checkpoint, own).files())}
+    provenance = content | training_provenance(
+        job.reference_provenance, weighted_turns, made_with["training"], log, job.prune_below, job.seed
+    )
     licence = license_of(reference.path)
     card = model_card(provenance, log, training_data(weighted_turns), made_with["machine"], licence)
     return ModelDirectory(checkpoint, provenance, card), log
@@ -117,24 +121,31 @@ def _clear_states(directory: Path) -> None:
     States(directory, Processes.alone()).clear()
 
 
-def _provenance(
-    job: TrainingJob,
-    checkpoint: Path,
+def training_provenance(
+    reference: Mapping[str, Any],
     weighted_turns: Shards,
-    log: list[dict[str, Any]],
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
+    log: Iterable[Mapping[str, Any]],
+    prune_below: float,
+    seed: int,
 ) -> dict[str, Any]:
-    """What the checkpoint says of itself; `settings` are those it was made with."""
-    own: dict[str, Any] = {"adapter": "training.lora"} if (checkpoint / ADAPTER).is_dir() else {}
+    """What a checkpoint says of its training.
+
+    Args:
+        reference: provenance of the policy it started from.
+        weighted_turns: the data.
+        settings: those it was made with.
+        log: rows of `training_log`.
+        prune_below: examples of a smaller weight were not computed.
+        seed: of the run.
+    """
     return {
-        **own,
-        "fingerprint": files_fingerprint(ModelDirectory(checkpoint, own).files()),
-        "reference_model": job.reference_provenance,
+        "reference_model": reference,
         "weighted_turns": {"path": str(weighted_turns.path), **weighted_turns.provenance},
         "training": settings,
         "training_log": log_fingerprint(log),
-        "prune_below": job.prune_below,
-        "seed": job.seed,
+        "prune_below": prune_below,
+        "seed": seed,
         "packages": package_versions(),
     }
 
