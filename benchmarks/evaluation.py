@@ -33,7 +33,7 @@ import pandas as pd
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from drift.machine import machine
+from drift.machine.machine import machine
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters
 from drift.pipelines.problem_frames import to_frame

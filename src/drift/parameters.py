@@ -77,8 +77,11 @@ class ModelParameters(Parameters):
     adapter: str | None = Field(default=None, min_length=1)
     """Directory of a LoRA adapter that belongs to the policy: sampling serves it beside the model, training starts
     from both merged."""
-    dtype: FloatType = "bfloat16"
-    """Number format the policy is sampled in and the checkpoint is stored in."""
+    dtype: FloatType | Literal["auto"] = "auto"
+    """Number format the policy is sampled in and the checkpoint is stored in. `auto` takes what suits the machine: on a
+    processor the faster one of float32 and bfloat16, by a short race of matrix products; on a GPU bfloat16 from compute
+    capability 8.0 on, else float16. What was chosen is in the log, the data's provenance and the run's record; data
+    that was begun in another format is sampled anew."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run on this machine."""
 

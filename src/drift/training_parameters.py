@@ -96,8 +96,10 @@ class TrainingParameters(Parameters):
     """Largest norm of the gradient of a whole step; `.inf` never clips."""
     token_normalisation: Literal["mean", "sum"] = "mean"
     """How an example's tokens count: their mean (Eq. 14), or their sum, the log-likelihood of Theorem 5."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Number format of the computation; weights and optimiser state are float32 in either case."""
+    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    """Number format of the computation; weights and optimiser state are float32 in either case. `auto` takes what suits
+    the machine, as model.dtype does; on a GPU without bfloat16 it takes float32. There is no float16: its gradients
+    would need loss scaling."""
     micro_batch_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of one forward and backward pass, unless one sequence is longer; it changes memory and speed, not
     the result. Null takes 2,048 on a CPU and 16,384 on a GPU."""

@@ -120,7 +120,7 @@ def test_listing_pipelines_imports_nothing_heavy():
 
 def test_a_run_is_recorded_without_importing_anything_heavy():
     script = (
-        "import sys, drift.runs.hooks; from drift.machine import machine; machine();"
+        "import sys, drift.runs.hooks; from drift.machine.machine import machine; machine();"
         "from drift.runs import code, command; code.package_versions(); code.code_version();"
         "print(sorted({'torch', 'transformers', 'vllm', 'plotly', 'sympy'} & set(sys.modules)))"
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from drift.machine import machine
+from drift.machine.machine import machine
 from drift.model_directory import ModelDirectory
 from drift.runs.code import code_version, package_versions
 from drift.shards import MANIFEST, Shards

@@ -38,6 +38,7 @@ def repeating_parameters(parameters: Mapping[str, Any], checkpoint: Mapping[str,
     if "weighting" in data:
         complete["weighting"] |= _OF_WHOLE_ROLLOUTS | _known(TOP_LEVEL_KEYS["weighting"], data["weighting"])
     complete["weighting"] |= {"prune_below": checkpoint["prune_below"]} if "prune_below" in checkpoint else {}
+    complete["model"] |= {name: sampled[name] for name in ("dtype",) if name in sampled}
     complete["rollout"] |= {name: sampled[name] for name in (*_SAMPLED_WITH, "n") if name in sampled}
     return _with_numbers(complete)
 

@@ -12,7 +12,7 @@ from typing import Any
 from kedro.pipeline import Pipeline, node
 
 from drift.errors import UserError
-from drift.parameters import EvaluationParameters, RefreshParameters, Seed, TrainingParameters
+from drift.parameters import EvaluationParameters, RefreshParameters, Seed, TrainingParameters, WorkingDirectory
 from drift.pipelines.refresh.pipeline import NAMESPACE
 from drift.pipelines.refresh.pipeline import create_pipeline as refresh
 from drift.pipelines.study.pipeline import create_pipeline as study
@@ -95,6 +95,7 @@ def pipelines_from_parameters(
 
 
 def _planned_study(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
+    parameters = _with_formats(parameters, project) if skip_finished else parameters
     cells, results = cells_of(parameters), project / _RESULTS
     left = unfinished(cells, results) if skip_finished else cells
     others = of_other_settings(cells, results)
@@ -107,7 +108,7 @@ def _planned_study(parameters: Mapping[str, Any], project: Path, skip_finished: 
 
 
 def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
-    cells = cells_of(parameters)
+    cells = cells_of(_with_formats(parameters, project))
     left = {cell.namespace for cell in unfinished(cells, project / _RESULTS)}
     done = [cell for cell in cells if cell.namespace not in left]
     if not done:
@@ -119,6 +120,13 @@ def _planned_study_so_far(parameters: Mapping[str, Any], project: Path, skip_fin
 def _planned_refresh(parameters: Mapping[str, Any], project: Path, skip_finished: bool) -> Planned:
     rounds = RefreshParameters.model_validate(parameters["refresh"]).rounds
     return Planned({"refresh": refresh(rounds)}, _parameters_of_refresh(parameters, rounds))
+
+
+def _with_formats(parameters: Mapping[str, Any], project: Path) -> Mapping[str, Any]:
+    """The formats that this machine computes in decide a result, and are part of what it is known by."""
+    from drift.formats import with_formats
+
+    return with_formats(parameters, project / WorkingDirectory.model_validate(parameters["working_directory"]).root)
 
 
 def _refusal(name: str, error: UserError) -> Pipeline:

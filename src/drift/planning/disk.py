@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from drift.parameters import FloatType
 from drift.planning.model_shape import ModelShape
 
 STATES_AT_ONCE = 3
@@ -16,8 +15,8 @@ BYTES_PER_TOKEN = 4
 """Of a trajectory, its text included (as in `drift.rollout.sample`); the weighted turns take as much again."""
 
 
-def number_bytes(dtype: FloatType) -> int:
-    """Of one number in a format."""
+def number_bytes(dtype: str) -> int:
+    """Of one number in a format; `auto` is bfloat16 on the GPUs that plans are made for."""
     return 4 if dtype == "float32" else 2
 
 
@@ -43,7 +42,7 @@ class Disk:
         return self.states + self.checkpoint + self.trajectories + self.conversations
 
 
-def disk(shape: ModelShape, dtype: FloatType, sampled_tokens: float, evaluated_tokens: float) -> Disk:
+def disk(shape: ModelShape, dtype: str, sampled_tokens: float, evaluated_tokens: float) -> Disk:
     """What a run writes at most, the reference policy not counted.
 
     Args:

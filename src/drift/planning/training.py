@@ -45,7 +45,7 @@ class TrainingSetup:
 
     @property
     def _computing_bytes(self) -> int:
-        return 2 if self.training.precision == "bfloat16" else 4
+        return 4 if self.training.precision == "float32" else 2
 
     @property
     def state_bytes(self) -> int:

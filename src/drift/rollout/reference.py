@@ -131,14 +131,14 @@ def _download(model: ModelParameters) -> Path:
 def _convert_bundled(model: ModelParameters, working_directory: Path) -> Path:
     """Converts a packaged GGUF file to a Hugging Face directory, once."""
     gguf = bundled_file(model.path)
-    facts = {"gguf": files_fingerprint([gguf]), "dtype": model.dtype, "layout": 1}
+    facts = {"gguf": files_fingerprint([gguf]), "layout": 2}
     target = working_directory / "models" / fingerprint(facts)
     if not target.is_dir():
         logger.info("Converting %s to a Hugging Face directory (once)", model.path)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _gguf_to_directory(gguf, partial, model.dtype)
+        _gguf_to_directory(gguf, partial)
         replace_durably(partial, target)
     return target
 
@@ -167,7 +167,8 @@ def bundled_file(path: str) -> Path:
     return files[0]
 
 
-def _gguf_to_directory(gguf: Path, target: Path, dtype: str) -> None:
+def _gguf_to_directory(gguf: Path, target: Path) -> None:
+    """In bfloat16, in whatever format it is computed with: the policy is then the same on every machine."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
     from transformers.utils import logging as transformers_logging
@@ -177,7 +178,7 @@ def _gguf_to_directory(gguf: Path, target: Path, dtype: str) -> None:
     tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(**source))
     model = AutoModelForCausalLM.from_pretrained(
         **source, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-    ).to(getattr(torch, dtype))
+    ).to(torch.bfloat16)
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )

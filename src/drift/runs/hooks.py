@@ -59,7 +59,7 @@ class RunRecordHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: "Pipeline") -> None:
         """Begins the record, and marks those of runs that were killed."""
-        from drift.machine import machine
+        from drift.machine.machine import machine
         from drift.runs.code import code_version, package_versions
         from drift.runs.command import given_command
 

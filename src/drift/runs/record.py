@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import psutil
 
+from drift.machine.number_formats import record_of_choices
 from drift.shards import replace_durably
 
 Outcome = Literal["running", "succeeded", "failed", "interrupted", "killed"]
@@ -56,8 +57,9 @@ class RunRecord:
         saved: the same of what was saved.
         code: version, commit, and whether the checkout differs from it.
         packages: versions of what can change a result.
-        machine: see `drift.machine.machine`.
+        machine: see `drift.machine.machine.machine`.
         parameters: all of them, defaults and overrides included.
+        number_formats: what sampling and training computed in, why, and the measured GFLOP/s.
         process: host, process id and its time of birth, by which a killed run is known.
     """
 
@@ -78,6 +80,7 @@ class RunRecord:
     packages: dict[str, str]
     machine: dict[str, Any]
     parameters: dict[str, Any]
+    number_formats: dict[str, dict[str, Any]] = field(default_factory=dict)
     process: dict[str, Any] = field(default_factory=lambda: this_process())
 
     def __post_init__(self) -> None:
@@ -111,6 +114,7 @@ class RunRecord:
 
     def write(self, directory: Path) -> Path:
         """Writes the record as `<session id>.json`."""
+        self.number_formats = record_of_choices()
         return write_json(asdict(self), directory / f"{self.session_id}.json")
 
     def _node(self, name: str) -> NodeRecord:

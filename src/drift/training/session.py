@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from drift.errors import UserError
-from drift.machine import machine, machine_sentence
+from drift.machine.machine import machine, machine_sentence
 from drift.progress import progress_bar
 from drift.shards import replace_durably
 from drift.training.decoder_layers import checkpoint_activations, compile_layers

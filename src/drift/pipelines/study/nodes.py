@@ -40,11 +40,13 @@ def train_or_keep_policy(
     """Fine-tunes the policy, or keeps it where a variant has nothing to train on: the others need not wait for that."""
     if weighted_turns.num_rows():
         return train_policy(weighted_turns, reference_model, model, training, weighting, seed, working_directory)
+    from drift.formats import with_training_format
     from drift.training.kept_policy import kept_policy
     from drift.training.step_log import StepLog
 
     logger.warning("%s holds no example: nothing is trained, and the policy is kept as it is", weighted_turns.path)
     log = pd.DataFrame(columns=list(StepLog.__dataclass_fields__), dtype=float)
+    training = with_training_format(training, reference_model.path, working_directory.root)
     return kept_policy(weighted_turns, reference_model, training, weighting, seed.root), log
 
 
