@@ -5,6 +5,7 @@ A new engine is one class with `generate`; the scheduler knows nothing else of i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -57,5 +58,17 @@ class Engine(Protocol):
             sampling: how the response is drawn.
             seed: of this response's own noise; None draws from the engine's stream, in which no two responses share
                 noise but each depends on what else runs.
+        """
+        ...
+
+    async def take_weights(self, model_path: Path, version: str) -> bool:
+        """Goes on with another policy of the same architecture; nothing may be in progress.
+
+        Args:
+            model_path: its Hugging Face directory.
+            version: its fingerprint.
+
+        Returns:
+            False where a new engine is started as quickly.
         """
         ...

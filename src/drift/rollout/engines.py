@@ -20,20 +20,20 @@ EngineKind = Literal["vllm", "transformers"]
 
 
 def start_engine(
-    rollout: Rollout, parameters: EngineParameters, max_context_tokens: int, seed: int
+    kind: EngineKind, rollout: Rollout, parameters: EngineParameters, room: int, seed: int
 ) -> AbstractAsyncContextManager[Engine]:
-    """The engine for a rollout, as a context that starts and stops it; says which one it is.
+    """The engine for a rollout, as a context that starts and stops it.
 
     Args:
+        kind: which one.
         rollout: what is sampled.
         parameters: `rollout.engine`.
-        max_context_tokens: longest conversation that will be sampled.
+        room: tokens it makes room for in one conversation.
         seed: of the engine's own noise.
 
     Raises:
         UserError: when the engine is not there or has no room.
     """
-    kind, room = choose_engine(parameters), context_room(parameters, max_context_tokens)
     settings: Mapping[str, Any] = {
         "dtype": rollout.model.dtype,
         "max_context_tokens": room,

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing, closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, aclosing, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from drift.protocol.fit import refuse_too_long
 from drift.rollout.costs import Costs
 from drift.rollout.display import Tally, shown
 from drift.rollout.engine import Engine
-from drift.rollout.engines import start_engine
+from drift.rollout.kept_engine import EngineKeeper, run_with_engine
 from drift.rollout.plan import Rollout
 from drift.rollout.scheduler import Conversation, run_problems
 from drift.rollout.shard_writer import Finished, ShardWriter, finished_problems
@@ -152,31 +152,39 @@ def _run(sessions: Sequence[_Session], parameters: EngineParameters, rows_per_sh
     context_tokens = max(session.context_tokens for session in sessions)
     engine_seed, *_ = [session.begin() for session in sessions]
     most_demanding = max((session.rollout for session in sessions), key=lambda rollout: rollout.seed_per_request)
-    # Says which engine it is, before a display is there.
-    starting = start_engine(most_demanding, parameters, context_tokens, engine_seed)
     with ExitStack() as ending:
         for session in sessions:
             ending.callback(session.costs.save, session.directory)
         writers = [
             ending.enter_context(closing(ShardWriter(session.directory, rows_per_shard))) for session in sessions
         ]
-        run_coroutine(_sample(starting, sessions, writers))
+        asked = (most_demanding, parameters, context_tokens, engine_seed)
+        run_with_engine(lambda keeper: _sample(keeper, asked, sessions, writers))
 
 
 async def _sample(
-    starting: AbstractAsyncContextManager[Engine], sessions: Sequence[_Session], writers: Sequence[ShardWriter]
+    keeper: EngineKeeper,
+    asked: tuple[Rollout, EngineParameters, int, int],
+    sessions: Sequence[_Session],
+    writers: Sequence[ShardWriter],
 ) -> None:
-    """The sessions one after the other; the first one's display shows the engine's start."""
+    """The sessions one after the other; the first one's display shows the engine's start.
+
+    Args:
+        keeper: who has the engine.
+        asked: what it is asked for an engine with.
+        sessions: what is sampled.
+        writers: of each session's shards.
+    """
     with start_verifiers() as verifiers, ThreadPoolExecutor(1) as writing:
-        async with AsyncExitStack() as running:
-            engine: Engine | None = None
-            for session, writer in zip(sessions, writers, strict=True):
-                with shown(session.description, session.tally):
-                    if engine is None:
-                        with session.costs.time("engine_start"):
-                            engine = await running.enter_async_context(starting)
-                    await session.sample(engine, verifiers, writing, writer)
-                writer.finish()
+        engine: Engine | None = None
+        for session, writer in zip(sessions, writers, strict=True):
+            with shown(session.description, session.tally):
+                if engine is None:
+                    with session.costs.time("engine_start"):
+                        engine = await keeper.engine(*asked)
+                await session.sample(engine, verifiers, writing, writer)
+            writer.finish()
 
 
 def _check_disk(directory: Path, most_tokens: int) -> None:
@@ -229,22 +237,3 @@ def _refuse_incomplete(rollout: Rollout, directory: Path) -> None:
         raise RuntimeError(
             f"The shards in {directory} do not hold every trajectory exactly once; delete the directory."
         )
-
-
-def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Runs a coroutine to its end, also where a loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(coroutine)
-    else:
-        with ThreadPoolExecutor(1) as executor, asyncio.Runner() as runner:
-            loop = runner.get_loop()
-            task = loop.create_task(coroutine)
-            running = executor.submit(loop.run_until_complete, task)
-            try:
-                running.result()
-            except KeyboardInterrupt:  # it reaches this thread, and the coroutine runs in another
-                loop.call_soon_threadsafe(task.cancel)
-                wait([running])
-                raise

@@ -81,6 +81,10 @@ class TransformersEngine:
             raise self._error
         return await asyncio.wrap_future(request.future)
 
+    async def take_weights(self, model_path: Path, version: str) -> bool:
+        """Does not: another one is up in a second or two."""
+        return False
+
     def close(self) -> None:
         """Tells the thread to end."""
         self._arrivals.put(None)
@@ -221,7 +225,7 @@ async def start_transformers(
             yield engine
         finally:
             engine.close()
-            await asyncio.to_thread(thread.join)
+            thread.join()  # not in another thread: there are none when the interpreter ends
     finally:
         torch.set_num_threads(threads_before)
         if torch.cuda.is_available():

@@ -81,6 +81,23 @@ class VllmEngine:
         return Completion(list(response.token_ids), response.finish_reason == "stop", final.num_cached_tokens or 0)
 
 
+    async def take_weights(self, model_path: Path, version: str) -> bool:
+        """Loads another policy of the same architecture into the running engine.
+
+        Raises:
+            Exception: of vLLM's, when it could not; the engine must not be used any more.
+        """
+        if self._adapter is not None:
+            return False
+        await self._llm.pause_generation(mode="wait")
+        await self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(model_path)})
+        await self._llm.collective_rpc("renew_output_layer")
+        await self._llm.reset_prefix_cache()  # it holds what the old weights computed
+        await self._llm.update_weight_version(version)
+        await self._llm.resume_generation()
+        return True
+
+
 @asynccontextmanager
 async def start_vllm(
     model_path: Path,
@@ -140,6 +157,7 @@ def _launch(**arguments: Any) -> "AsyncLLM":  # noqa: ANN401
         disable_log_stats=True,
         skip_tokenizer_init=True,
         use_tqdm_on_load=False,
+        worker_extension_cls="drift.rollout.vllm_worker.WorkerExtension",
     )
     os.environ[PARENT_VARIABLE] = str(os.getpid())  # see `parent_death`
     try:
