@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,16 +38,16 @@ STAGES = {
 NUM_DRAWS = 10_000
 
 
-def run_once(seed: int, parameters: Sequence[str], num_busy: int) -> dict[str, Any]:
-    """One whole run in a fresh clone, installation included."""
+def run_once(seed: int, parameters: Mapping[str, Any] | None = None, num_busy: int = 0) -> dict[str, Any]:
+    """One whole run in a fresh clone, installation included, with parameters that differ from the default."""
     with tempfile.TemporaryDirectory() as directory, busy(num_busy):
         clone = Path(directory) / "drift"
         command("git", "clone", "--quiet", str(PROJECT), str(clone), cwd=PROJECT)
         started = time.monotonic()
         installed_log = command("make", "venv", cwd=clone)
         installed = time.monotonic()
-        given = ",".join([f"seed={seed}", *parameters])
-        log = command(str(clone / ".venv/bin/kedro"), "run", f"--params={given}", cwd=clone)
+        (clone / "conf/local/parameters.yml").write_text(json.dumps(parameters or {}))
+        log = command(str(clone / ".venv/bin/kedro"), "run", f"--params=seed={seed}", cwd=clone)
         ended = time.monotonic()
         (record_file,) = (clone / "data/08_reporting/runs").glob("*.json")
         record = json.loads(record_file.read_text())
@@ -166,14 +166,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the run")
-    parser.add_argument("--params", default="", help="further parameters, as kedro run takes them")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--add", action="store_true", help="keep the runs that are in the file already")
     arguments = parser.parse_args()
     earlier = json.loads(arguments.out.read_text())["runs"] if arguments.add and arguments.out.is_file() else []
     runs = list(earlier)
     for seed in arguments.seeds:
-        runs.append(run_once(seed, [part for part in arguments.params.split(",") if part], arguments.busy))
+        runs.append(run_once(seed, num_busy=arguments.busy))
         run, pooled = runs[-1], pooled_correction(runs)
         reference, trained = (run[policy]["multi_at_k"][-1] for policy in ("reference", "trained"))
         print(

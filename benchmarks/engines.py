@@ -125,7 +125,9 @@ def summary(runs: list[dict[str, Any]], share: float) -> dict[str, Any]:
         name: statistics.median(run[name] for run in runs)
         for name in ("start_seconds", "sampling_seconds", "tokens_per_second")
     }
-    return median | {"rollout_to_the_end_seconds": round(median["start_seconds"] + median["sampling_seconds"] / share, 1)}
+    return median | {
+        "rollout_to_the_end_seconds": round(median["start_seconds"] + median["sampling_seconds"] / share, 1)
+    }
 
 
 def main() -> None:
@@ -144,9 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         rollout = default_rollout(Path(directory), 10**6)
         runs = [
-            measured_apart(kind, Path(directory), arguments.problems)
-            for _ in range(arguments.rounds)
-            for kind in KINDS
+            measured_apart(kind, Path(directory), arguments.problems) for _ in range(arguments.rounds) for kind in KINDS
         ]
         share = min(1.0, arguments.problems / len(rollout.problems))
         facts = {

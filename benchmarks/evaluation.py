@@ -37,7 +37,7 @@ from drift.machine.machine import machine
 from drift.model_directory import ModelDirectory
 from drift.parameters import ModelParameters
 from drift.pipelines.problem_frames import to_frame
-from drift.rollout import sample
+from drift.rollout import kept_engine
 from drift.rollout.engine import Completion, Engine, Sampling
 from drift.rollout.engines import start_engine
 from drift.rollout.reference import prepare_reference_model
@@ -107,6 +107,10 @@ class RecordedEngine:
         request.response = completion.token_ids
         return completion
 
+    async def take_weights(self, model_path: Path, version: str) -> bool:
+        """See `Engine`."""
+        return False
+
 
 def evaluate(num_problems: int, project: Path) -> tuple[float, dict[str, float], Recording]:
     """The whole evaluation: its seconds, those of its nodes, and what it asked of the engine."""
@@ -114,7 +118,7 @@ def evaluate(num_problems: int, project: Path) -> tuple[float, dict[str, float],
     problems = {"train": sums, "evaluation": {**sums, "limit": num_problems}}
     parameters = {"problems": problems, "rollout": {"engine": {"kind": "vllm"}}}
     recording = Recording()
-    vars(sample)["start_engine"] = recording.start_engine
+    vars(kept_engine)["start_engine"] = recording.start_engine
     with open_session(project, parameters) as session:
         begun = time.perf_counter()
         session.run(pipeline_names=["evaluation"])

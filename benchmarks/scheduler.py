@@ -50,6 +50,10 @@ class InstantEngine:
         """One of the responses."""
         return Completion(list(random.choice(self._responses)), stopped=True)
 
+    async def take_weights(self, model_path: Path, version: str) -> bool:
+        """See `Engine`."""
+        return False
+
 
 def problems(num_trajectories: int) -> Iterator[Problem]:
     """Sums, made when they are asked for."""

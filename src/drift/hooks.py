@@ -1,7 +1,9 @@
 """What happens around a run: paths are anchored, errors become one sentence, and the end says what came out."""
 
+import atexit
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 _WORKING_DIRECTORY, _TRAINING = "params:working_directory", "params:training"
 _LISTED_VERSIONS = 5
+ENGINE_OUTPUTS = {"trajectories", "eval_trajectories"}
+"""What an engine samples: a run that makes any of it keeps its engine from one stage to the next."""
 
 
 class ProjectHooks:
@@ -33,6 +37,8 @@ class ProjectHooks:
         self._project_path = Path()
         self._loading = ""
         self._planned = Planned({})
+        self._ending = ExitStack()
+        atexit.register(self._ending.close)  # Ctrl-C ends a run without a word to its hooks
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: "KedroContext") -> None:
@@ -83,6 +89,10 @@ class ProjectHooks:
         if "study_results" in pipeline.all_outputs():
             logger.info(self._planned.progress)
         self._planned.withdraw(pipeline)
+        if any(name.split(".")[-1] in ENGINE_OUTPUTS for name in pipeline.all_outputs()):
+            from drift.rollout.kept_engine import engine_kept
+
+            self._ending.enter_context(engine_kept())
         trainings = [name for name in pipeline.inputs() if name == _TRAINING or name.endswith(".training")]
         if not trainings:
             return
@@ -103,6 +113,7 @@ class ProjectHooks:
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """On the command line, a user's error is its sentence and nothing else."""
+        self._ending.close()
         causes = list(_causes(error))
         for cause in causes:
             if isinstance(cause, UserError):
@@ -124,6 +135,7 @@ class ProjectHooks:
         """Ends every run with what it made, where it is, and what to do next."""
         from drift.pipelines.closing import print_closing
 
+        self._ending.close()
         print_closing(pipeline, catalog, self._project_path, run_params)
 
 

@@ -22,6 +22,7 @@ from drift.model_directory import ModelDirectory
 from drift.parameters import EngineParameters, ModelParameters, ProtocolParameters
 from drift.problems.problem import Problem
 from drift.protocol.chat import chat_format_of
+from drift.rollout import kept_engine
 from drift.rollout.engine import Completion, Sampling
 from drift.rollout.plan import Rollout
 from drift.rollout.shard_writer import finished_problems
@@ -88,7 +89,8 @@ def main() -> None:
     model, root, num_problems, num_trajectories, num_kills, seconds = sys.argv[1:]
     protocol = ProtocolParameters(max_turns=3)
     chat = chat_format_of(Path(model), protocol)
-    sampling_module.start_engine, sampling_module.start_verifiers = start_instant_engine, InstantVerifiers
+    kept_engine.start_engine, kept_engine.choose_engine = start_instant_engine, lambda *_: "transformers"
+    sampling_module.start_verifiers = InstantVerifiers
     sampling_module.chat_format_of = lambda *_: chat
     RESPONSES.extend(chat.tokenizer(f"It is {value}.", add_special_tokens=False)["input_ids"] for value in range(9))
     problems = [

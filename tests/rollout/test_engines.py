@@ -1,6 +1,7 @@
 """Both engines on the real model, in float32, where greedy decoding has one answer: the plain forward pass's."""
 
 import asyncio
+import copy
 import math
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
@@ -109,6 +110,27 @@ def test_greedy_responses_are_those_of_the_plain_model(running, plain, chat, pro
     for context in prompts:
         completion = running.one(context, greedy(chat))
         assert shortfall(plain, context, completion.token_ids) < ROUNDING
+
+
+def test_a_running_engine_takes_new_weights_and_forgets_the_old_ones(
+    running, reference_model, plain, chat, prompts, tmp_path
+):
+    """Tied embeddings included: the output layer is that of the new policy, and the cache holds nothing of the old."""
+    others = copy.deepcopy(plain)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in others.parameters():
+            weight.mul_(1 + 0.05 * torch.randn_like(weight))
+    others.save_pretrained(tmp_path)
+    before = running.one(prompts[0], greedy(chat)).token_ids
+    if not running.wait(running.engine.take_weights(tmp_path, "others")):
+        assert type(running.engine).__name__ == "TransformersEngine", "which is started anew in a second"
+        return
+    taken = [running.one(context, greedy(chat)).token_ids for context in prompts[:4]]
+    assert max(map(shortfall, [others] * 4, prompts, taken)) < ROUNDING
+    assert max(map(shortfall, [plain] * 4, prompts, taken)) > ROUNDING, "the policies differ"
+    assert running.wait(running.engine.take_weights(reference_model.path, "reference"))
+    assert running.one(prompts[0], greedy(chat)).token_ids == before
 
 
 def test_a_later_turn_continues_the_exact_tokens_of_the_earlier_ones(running, plain, chat, prompts):

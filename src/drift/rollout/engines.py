@@ -4,19 +4,19 @@ import importlib
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal
+from typing import Any
 
 from drift.errors import UserError
+from drift.machine.number_formats import CHOSEN
 from drift.parameters import EngineParameters
 from drift.rollout.engine import Engine
+from drift.rollout.engine_choice import EngineKind, computed_tokens, number_of_weights, sooner
 from drift.rollout.plan import Rollout
 from drift.rollout.transformers_engine import start_transformers
 from drift.rollout.vllm_engine import start_vllm
 from drift.rollout.vllm_settings import set_environment
 
 logger = logging.getLogger(__name__)
-
-EngineKind = Literal["vllm", "transformers"]
 
 
 def start_engine(
@@ -61,8 +61,14 @@ def context_room(parameters: EngineParameters, longest_tokens: int) -> int:
     return room
 
 
-def choose_engine(parameters: EngineParameters) -> EngineKind:
-    """The engine that `rollout.engine.kind` names or, for `auto`, vLLM where it works.
+def choose_engine(parameters: EngineParameters, rollout: Rollout | None = None) -> EngineKind:
+    """The engine that `rollout.engine.kind` names or, for `auto`, the one that ends the job sooner.
+
+    On a GPU that is always vLLM. On a CPU it depends on the work, the model and the machine (`engine_choice`).
+
+    Args:
+        parameters: `rollout.engine`.
+        rollout: what will be sampled; without it vLLM is taken where it works.
 
     Raises:
         UserError: when vLLM is asked for and does not work here.
@@ -70,6 +76,9 @@ def choose_engine(parameters: EngineParameters) -> EngineKind:
     if parameters.kind == "transformers":
         refuse_several_copies(parameters)
         logger.info("Engine: plain transformers, because rollout.engine.kind says so.")
+        return "transformers"
+    if parameters.kind == "auto" and rollout is not None and (seconds := transformers_saves(parameters, rollout)):
+        logger.info("Engine: plain transformers, because it ends this job about %.0f s before vLLM would.", seconds)
         return "transformers"
     fault = vllm_fault()
     if fault is None:
@@ -84,6 +93,24 @@ def choose_engine(parameters: EngineParameters) -> EngineKind:
     refuse_several_copies(parameters)
     logger.info("Engine: plain transformers, because vLLM cannot be used here (%s); it is slower.", fault)
     return "transformers"
+
+
+def transformers_saves(parameters: EngineParameters, rollout: Rollout) -> float | None:
+    """Seconds by which plain transformers would end the job before vLLM; None where it would not, or cannot be told.
+
+    Nothing of vLLM is imported to find out. Settings that only vLLM has speak for vLLM.
+    """
+    choice = CHOSEN.get("sampling")
+    only_vllm = {"max_batched_tokens", "tensor_parallel_size", "data_parallel_size", "cpu_cache_gib", "compile"}
+    if choice is None or choice.format not in choice.gflops or only_vllm & parameters.model_fields_set:
+        return None
+    kind, seconds = sooner(
+        computed_tokens(rollout),
+        number_of_weights(rollout.policy.path),
+        choice.gflops[choice.format],
+        choice.format,
+    )
+    return seconds if kind == "transformers" else None
 
 
 def refuse_several_copies(parameters: EngineParameters) -> None:

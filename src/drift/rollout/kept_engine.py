@@ -1,8 +1,8 @@
 """One engine for a whole run: it stays up between the stages, and takes the weights of the next policy.
 
-Starting vLLM takes twenty seconds to a minute; giving a running one new weights takes one. Inside `engine_kept` a rollout
-and the evaluations of every policy therefore share a start. Whatever goes wrong ends the engine: it never samples from
-half a policy, and the next stage starts a new one.
+Starting vLLM takes twenty seconds to a minute; giving a running one new weights takes one. Inside `engine_kept` a
+rollout and the evaluations of every policy therefore share a start. Whatever goes wrong ends the engine: it never
+samples from half a policy, and the next stage starts a new one.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from typing import Any
 
 from drift.parameters import EngineParameters
 from drift.rollout.engine import Engine
-from drift.rollout.engines import EngineKind, choose_engine, context_room, start_engine
+from drift.rollout.engine_choice import EngineKind
+from drift.rollout.engines import choose_engine, context_room, start_engine
 from drift.rollout.plan import Rollout
 
 logger = logging.getLogger(__name__)
@@ -72,9 +73,13 @@ class EngineKeeper:
         """
         needs = _needs(rollout, parameters)
         running = self._running
-        if running is not None and running.needs == needs and context_tokens <= running.room:
-            if running.policy == rollout.policy.fingerprint or await self._renewed(running, rollout):
-                return running.engine
+        if (
+            running is not None
+            and running.needs == needs
+            and context_tokens <= running.room
+            and (running.policy == rollout.policy.fingerprint or await self._renewed(running, rollout))
+        ):
+            return running.engine
         await self.stop()
         room = context_room(parameters, context_tokens)
         room = room if parameters.max_context_tokens else -(-room // _ROOM_STEP) * _ROOM_STEP

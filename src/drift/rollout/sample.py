@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, aclosing, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from drift.errors import UserError
 from drift.fingerprint import fingerprint
+from drift.formats import with_sampling_format
 from drift.parameters import EngineParameters
 from drift.protocol.chat import chat_format_of
 from drift.protocol.fit import refuse_too_long
@@ -65,6 +65,10 @@ def sample_together(
             process is at it.
         KeyboardInterrupt: when the user stops it, after a sentence that says what is kept.
     """
+    rollouts = {
+        description: replace(rollout, model=with_sampling_format(rollout.model, rollout.policy.path, root.parent))
+        for description, rollout in rollouts.items()
+    }
     with ExitStack() as held:
         directories = [
             held.enter_context(working_directory(root, rollout.facts(), description))

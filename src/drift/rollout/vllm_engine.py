@@ -80,7 +80,6 @@ class VllmEngine:
         response = final.outputs[0]
         return Completion(list(response.token_ids), response.finish_reason == "stop", final.num_cached_tokens or 0)
 
-
     async def take_weights(self, model_path: Path, version: str) -> bool:
         """Loads another policy of the same architecture into the running engine.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from drift.errors import UserError
 from drift.fingerprint import files_fingerprint
+from drift.formats import with_sampling_format, with_training_format
 from drift.model_directory import ADAPTER, ModelDirectory
 from drift.parameters import ModelParameters, TrainingParameters, WeightingParameters
 from drift.runs.code import package_versions
@@ -54,6 +55,8 @@ def train_policy(
     """
     refuse_other_policy(weighted_turns, reference)
     examples = read_examples(weighted_turns)
+    model = with_sampling_format(model, reference.path, root.parent)
+    training = with_training_format(training, reference.path, root.parent)
     job = TrainingJob(
         weighted_turns=weighted_turns.path.absolute(),
         reference=reference.path.absolute(),

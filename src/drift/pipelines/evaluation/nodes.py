@@ -65,12 +65,11 @@ def evaluate_policies(
     from drift.evaluation.conversations import evaluate_policies
     from drift.evaluation.outcomes import REFERENCE, TRAINED
     from drift.evaluation.policies import named_policies
-    from drift.formats import with_sampling_format
 
     return evaluate_policies(
         from_frame(eval_problems),
         {REFERENCE: reference_model, TRAINED: checkpoint, **named_policies(evaluation.policies)},
-        with_sampling_format(model, reference_model.path, working_directory.root),
+        model,
         protocol,
         evaluation,
         rollout,

@@ -51,13 +51,12 @@ def sample_trajectories(
     working_directory: WorkingDirectory,
 ) -> Shards:
     """Samples N trajectories of each training problem from the reference policy."""
-    from drift.formats import with_sampling_format
     from drift.rollout.plan import Rollout
     from drift.rollout.sample import sample
 
     plan = Rollout(
         policy=reference_model,
-        model=with_sampling_format(model, reference_model.path, working_directory.root),
+        model=model,
         problems=from_frame(train_problems),
         protocol=protocol,
         num_trajectories=rollout.n,

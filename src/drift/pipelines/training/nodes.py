@@ -26,12 +26,9 @@ def train_policy(
     """Fine-tunes the reference policy on the weighted turns."""
     import torch
 
-    from drift.formats import with_sampling_format, with_training_format
     from drift.rollout.kept_engine import release_engine
     from drift.training.policy import train_policy
 
-    model = with_sampling_format(model, reference_model.path, working_directory.root)
-    training = with_training_format(training, reference_model.path, working_directory.root)
     if torch.cuda.device_count():
         release_engine()  # training needs the GPU's memory
     directory = working_directory.root / "training"
