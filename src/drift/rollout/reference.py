@@ -1,5 +1,6 @@
 """The reference policy: found, converted or downloaded once, and checked before anything is spent on it."""
 
+import functools
 import importlib.util
 import logging
 import shutil
@@ -169,11 +170,13 @@ def bundled_file(path: str) -> Path:
 
 def _gguf_to_directory(gguf: Path, target: Path) -> None:
     """In bfloat16, in whatever format it is computed with: the policy is then the same on every machine."""
+    import gguf as gguf_library
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    vars(gguf_library)["GGUFReader"] = functools.cache(gguf_library.GGUFReader)  # else the file is parsed three times
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(**source))
     model = AutoModelForCausalLM.from_pretrained(
