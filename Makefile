@@ -7,13 +7,20 @@ TORCH := torch==2.13.0+cpu
 # Where PyTorch publishes its CPU builds; asked only when pip's own sources do not have one.
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: run test lint venv requirements
+.PHONY: run test test-all lint venv requirements
 
 run: $(VENV)/.ready
 	$(VENV)/bin/kedro run
 
+PYTEST := $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Every behaviour, in minutes.
 test: $(VENV)/.ready
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not long"
+
+# The dear proofs as well: kills, every gold answer in every dress, studies.
+test-all: $(VENV)/.ready
+	$(PYTEST)
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .

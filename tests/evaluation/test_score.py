@@ -262,6 +262,7 @@ def test_conversations_are_not_attempts(make_trajectories, make_problems):
         scored(trajectories, problems, attempts=trajectories)
 
 
+@pytest.mark.long
 def test_twelve_thousand_problems_are_scored_in_seconds(make_trajectories, make_problems):
     turns = {
         policy: np.random.default_rng(seed).integers(0, 6, 12_032).tolist()

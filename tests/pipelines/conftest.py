@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from drift.model_directory import ModelDirectory, link_or_copy
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def project_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with data of its own."""
+def project_path(tmp_path_factory: pytest.TempPathFactory, reference_model: ModelDirectory) -> Path:
+    """A copy of the project with data of its own; the packaged model is converted already."""
     path = tmp_path_factory.mktemp("project")
+    for file in reference_model.files():
+        link_or_copy(file, path / "data" / "work" / "models" / reference_model.path.name / file.name)
     for name in ("conf", "pyproject.toml", ".telemetry"):
         source = PROJECT / name
         shutil.copytree(source, path / name) if source.is_dir() else shutil.copy(source, path / name)

@@ -43,6 +43,7 @@ def test_a_name_that_does_not_exist_is_one_sentence_with_what_there_is(kedro, op
     assert "Running node" not in result.stdout
 
 
+@pytest.mark.long
 def test_a_version_that_is_not_there_is_named(kedro, project_path):
     asked = "--load-versions=trajectories:2026-01-01T00.00.00.000Z"
     said = sentence(kedro("run", "--pipelines=weighting", asked))
@@ -92,6 +93,7 @@ def test_a_store_of_mlflow_that_cannot_be_used_is_refused_before_anything_runs(k
     assert "Running node" not in result.stdout
 
 
+@pytest.mark.long
 def test_mlflow_keeps_runs_in_the_project_wherever_the_command_is_given(project_path):
     command = [sys.executable, "-m", "kedro", "run", "--env=mlflow", "--pipelines=training"]
     result = subprocess.run(command, cwd=project_path / "conf", capture_output=True, text=True, check=False)
@@ -99,6 +101,7 @@ def test_mlflow_keeps_runs_in_the_project_wherever_the_command_is_given(project_
     assert [path.relative_to(project_path) for path in project_path.rglob("*mlflow*.db")] == [Path("data/mlflow.db")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", ["--pipelines=training", "--pipeline=training"])
 def test_one_pipeline_may_be_named_in_the_new_and_the_old_way(kedro, option):
     result = kedro("run", option, "--env=test")
@@ -135,6 +138,7 @@ def test_faults_of_the_users_file_are_reported_together_before_sampling(kedro, p
     assert "sample_trajectories_node" not in result.stdout
 
 
+@pytest.mark.long
 def test_gold_answers_that_cannot_be_judged_are_refused_before_sampling(kedro, project_path, reference_model):
     (project_path / "words.jsonl").write_text('{"problem": "How many?", "answer": "a few"}\n')
     parameters = f"model.path={reference_model.path},problems.train.source=file,problems.train.path=words.jsonl"
@@ -142,6 +146,7 @@ def test_gold_answers_that_cannot_be_judged_are_refused_before_sampling(kedro, p
     assert "1 of 1 gold answers cannot be judged" in sentence(result)
 
 
+@pytest.mark.long
 def test_weights_that_are_missing_are_named(kedro, reference_model, tmp_path):
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(reference_model.path / name, tmp_path / name)

@@ -106,6 +106,7 @@ def show(page, site):
     return open_panel
 
 
+@pytest.mark.long
 def test_the_whole_house_is_drawn_in_its_layers(page, site):
     page.goto(site[0])
     page.locator(".pipeline-node").first.wait_for()

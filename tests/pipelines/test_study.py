@@ -16,6 +16,8 @@ from drift.evaluation.outcomes import TRAINED
 from drift.model_directory import ModelDirectory, ancestry
 from drift.shards import Shards
 
+pytestmark = pytest.mark.long
+
 CELLS = [f"small.seed_0.{variant}" for variant in ("drift", "sft_5turn", "n_2")]
 
 

@@ -81,7 +81,11 @@ def test_training_starts_from_the_merged_weights(reference_model, adapter, expec
     assert torch.allclose(served, wanted, atol=1e-3)
 
 
-@pytest.mark.parametrize("start", [start_vllm, start_transformers], ids=["vllm", "transformers"])
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(start_vllm, marks=pytest.mark.long), start_transformers],
+    ids=["vllm", "transformers"],
+)
 def test_engines_sample_from_the_model_with_its_adapter(start, policy, expected_logits, prompt) -> None:
     async def respond() -> list[int]:
         async with start(

@@ -190,6 +190,7 @@ def test_draws_of_one_prompt_differ(running, chat, prompts):
     assert len({tuple(draw.token_ids) for draw in draws}) > 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.8)])
 def test_draws_follow_the_softmax(running, plain, chat, temperature, top_p):
     num_draws, num_kinds, least_expected = 600, 12, 8
@@ -214,6 +215,7 @@ def test_draws_follow_the_softmax(running, plain, chat, temperature, top_p):
     assert chi_square < len(kinds) + 8 * math.sqrt(2 * len(kinds))
 
 
+@pytest.mark.long
 def test_cancelling_some_leaves_the_others_right(running, chat, prompts):
     alone = [running.one(context, greedy(chat)).token_ids for context in prompts]
 
@@ -234,6 +236,7 @@ def test_cancelling_some_leaves_the_others_right(running, chat, prompts):
     assert running.one(prompts[0], greedy(chat)).token_ids == alone[0]
 
 
+@pytest.mark.long
 def test_the_cancelled_make_room_for_those_who_wait(running, chat, prompts):
     async def short_behind_long() -> tuple[Completion, bool]:
         long = [
@@ -255,6 +258,7 @@ def test_the_cancelled_make_room_for_those_who_wait(running, chat, prompts):
     assert first_is_running
 
 
+@pytest.mark.long
 def test_a_seed_gives_the_same_response_alone_and_in_a_crowd(running, chat, prompts):
     sampling = Sampling(1.0, 0.95, 16, chat.stop_ids)
     requests = [(context, sampling, number) for number, context in enumerate(prompts)]
@@ -270,6 +274,7 @@ def test_another_seed_gives_another_response(running, chat, prompts):
     assert len({tuple(draw.token_ids) for draw in draws}) == 20
 
 
+@pytest.mark.long
 def test_seeded_requests_hold_under_load(running, chat):
     """More prompts than one pass or the slots hold, some seeded: vLLM's CPU engine would die of a prompt in pieces."""
     story = " ".join(["Ann has two apples."] * 40)
@@ -299,6 +304,7 @@ def test_a_conversation_without_room_is_refused(ours, chat, prompts):
         ours.one(prompts[0], greedy(chat, ROOM))
 
 
+@pytest.mark.long
 def test_an_error_of_the_model_reaches_everyone(reference_model, chat, prompts):
     async def poisoned() -> list[Completion | BaseException]:
         async with starting("transformers", reference_model.path) as engine:

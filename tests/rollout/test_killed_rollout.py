@@ -11,6 +11,8 @@ import pytest
 
 from drift.shards import Shards
 
+pytestmark = pytest.mark.long
+
 PROBLEMS, N, KILLS = 4000, 4, 50
 
 

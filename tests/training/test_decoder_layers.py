@@ -44,6 +44,7 @@ def test_layers_computed_again_give_the_same_gradient(policy):
     assert torch.equal(gradient(policy, 9, 4), expected)
 
 
+@pytest.mark.long
 def test_compiled_layers_serve_packs_of_any_number_and_length(policy, monkeypatch):
     """As many graphs after one pack as after many; with the compiler that traces and does not generate code."""
     packs = [(9, 4), (5,), (7, 8, 3), (20, 2), (3, 3, 3, 3, 3), (30,), (2, 2, 2, 2, 2, 2, 2), (11, 13)]

@@ -12,7 +12,11 @@ import pytest
 KILLS = 20
 
 
-@pytest.fixture(scope="module", params=[signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGTERM],
+    ids=["SIGKILL", "SIGTERM"],
+)
 def outcome(request, tiny_reference, tiny_turns, tmp_path_factory) -> dict:
     root = tmp_path_factory.mktemp("killed")
     kills = KILLS if request.param == signal.SIGKILL else 5

@@ -107,6 +107,7 @@ def assert_same_to_rounding(first: dict, second: dict) -> None:
     assert held_out[0] == pytest.approx(held_out[1], rel=1e-3)
 
 
+@pytest.mark.long
 def test_two_processes_that_are_told_to_stop_are_continued_by_one(training, alone):
     said, status = training.stop_after_a_state(signal.SIGTERM, processes=2)
     assert status == 128 + signal.SIGTERM, said
@@ -117,6 +118,7 @@ def test_two_processes_that_are_told_to_stop_are_continued_by_one(training, alon
     assert_same_to_rounding(alone, finished)
 
 
+@pytest.mark.long
 def test_one_process_that_is_stopped_is_continued_by_two_hosts(training, alone):
     said, status = training.stop_after_a_state(signal.SIGINT, processes=1)
     assert status == -signal.SIGINT and "the same command continues" in said
@@ -134,6 +136,7 @@ def test_one_process_that_is_stopped_is_continued_by_two_hosts(training, alone):
     assert_same_to_rounding(alone, json.loads(out.splitlines()[-1]))
 
 
+@pytest.mark.long
 def test_two_processes_train_adapters_of_an_untied_model_with_summed_tokens(save_model, tiny_turns, tmp_path):
     config = LlamaConfig(
         vocab_size=61,

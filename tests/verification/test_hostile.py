@@ -36,6 +36,7 @@ def test_hostile_input_gets_a_verdict_in_time_and_harms_nobody(pool, name: str, 
     assert all(resident_bytes(hired.process.pid) < HEADROOM_BYTES for hired in list(pool._workers))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("verifier", ["numeric", "choice", "exact", "integer", "float", "list", "bool"])
 def test_hostile_input_harms_no_other_verifier(pool, verifier: str) -> None:
     # 30, which some of them say in odd digits, is within 4 % of 29
