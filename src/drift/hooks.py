@@ -36,6 +36,7 @@ class ProjectHooks:
     def __init__(self) -> None:
         self._project_path = Path()
         self._loading = ""
+        self._parameters: dict[str, Any] = {}
         self._planned = Planned({})
         self._ending = ExitStack()
         atexit.register(self._ending.close)  # Ctrl-C ends a run without a word to its hooks
@@ -49,6 +50,7 @@ class ProjectHooks:
             refuse_unknown_environment(Path(context.config_loader.conf_source), context.env)
             parameters = context.config_loader["parameters"]
             check_parameters(parameters)
+            self._parameters = dict(parameters)
             asked = (command.params.get("pipelines") or [command.params.get("pipeline")]) if command else NAMES
             is_run = command is not None or click.get_current_context(silent=True) is None
             self._planned = pipelines_from_parameters(
@@ -93,6 +95,7 @@ class ProjectHooks:
             from drift.rollout.kept_engine import engine_kept
 
             self._ending.enter_context(engine_kept())
+            self._say_how_long(pipeline)
         trainings = [name for name in pipeline.inputs() if name == _TRAINING or name.endswith(".training")]
         if not trainings:
             return
@@ -104,6 +107,13 @@ class ProjectHooks:
                 refuse_unusable_store(settings)
             except UserError as error:
                 _raise(error)
+
+    def _say_how_long(self, pipeline: "Pipeline") -> None:
+        """The first line; a run that it cannot be said of has none."""
+        from drift.planning.first_line import first_line
+
+        if line := first_line(self._parameters, pipeline.all_outputs(), self._project_path):
+            logger.info("%s", line)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:

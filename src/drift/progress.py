@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-_LOG_FILE_SECONDS = 30.0
+_LOG_FILE_SECONDS = 12.0
 
 
 def progress_bar(description: str, total: int, unit: str, initial: int = 0, hidden: bool = False) -> "tqdm[Any]":

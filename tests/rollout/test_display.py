@@ -1,6 +1,7 @@
 """What is seen of a rollout while it runs."""
 
 import logging
+import random
 import time
 
 import pytest
@@ -24,23 +25,47 @@ def tally() -> Tally:
 
 
 def test_a_continued_rollout_shows_where_it_was() -> None:
-    assert str(tally()) == ("4 of 10 problems, 8 trajectories, solved by turn 1…3: 25 50 50 %, starting the engine")
+    assert str(tally()) == (
+        "4 of 10 problems, 8 trajectories, solved by turn 1…3: 25 50 50 %, "
+        "starting the engine (usually 5 to 60 s; 0 s so far)"
+    )
 
 
 def test_counts_add_up_and_rates_are_of_this_process() -> None:
     counted = tally()
     counted.start()
     time.sleep(0.1)
+    for turn in (1, 2, 3):
+        counted.add_turn(turn, right=turn == 3, num_tokens=5)
+        counted.add_turn(turn, right=False, num_tokens=5)
     counted.add(trajectory(3, success=True))
     counted.add(trajectory(3, success=False))
     counted.finished_problems += 1
-    problems, trajectories, solved, rate, left = str(counted).split(", ")
-    assert (problems, trajectories) == ("5 of 10 problems", "10 trajectories")
+    problems, trajectories, turns, solved, rate, left = str(counted).split(", ")
+    assert (problems, trajectories, turns) == ("5 of 10 problems", "10 trajectories", "6 turns")
     assert solved == "solved by turn 1…3: 20 40 50 %"
     assert (
         30 < float(rate.removesuffix(" tokens/s").replace(",", "")) < 301
     )  # 30 tokens in at least a tenth of a second
     assert left.endswith("left")
+
+
+def test_the_expected_length_is_known_long_before_the_failures_have_finished() -> None:
+    """Of 1,000 conversations begun together, those that are right early finish first: a fifth of the turns tells."""
+    right = [0.3, 0.2, 0.1, 0.1, 0.05]
+    conversations = 1000
+    generator = random.Random(0)
+    lengths = [next((k for k, p in enumerate(right, 1) if generator.random() < p), 5) for _ in range(conversations)]
+    asked, were_right, seen = [0] * 5, [0] * 5, 0
+    for turn in range(1, 6):  # in lock-step: the worst case, nobody is at turn 3 when a fifth is done
+        for length in lengths:
+            if length >= turn and seen < sum(lengths) / 5:
+                asked[turn - 1] += 1
+                were_right[turn - 1] += length == turn and turn < 5
+                seen += 1
+    expected = display.expected_turns(asked, were_right) * conversations
+    assert sum(lengths) / 1.5 < expected < sum(lengths) * 1.5
+    assert display.expected_turns([10, 8], [2, 4]) == pytest.approx(1 + 0.8)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (600, "10 min"), (7200, "2.0 h")])

@@ -135,7 +135,7 @@ def _convert_bundled(model: ModelParameters, working_directory: Path) -> Path:
     facts = {"gguf": files_fingerprint([gguf]), "layout": 2}
     target = working_directory / "models" / fingerprint(facts)
     if not target.is_dir():
-        logger.info("Converting %s to a Hugging Face directory (once)", model.path)
+        logger.info("Converting %s to a Hugging Face directory (once, usually 10 to 25 s)", model.path)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

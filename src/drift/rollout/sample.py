@@ -137,7 +137,9 @@ class _Session:
         seed = rollout.seed if rollout.seed_per_request else None
         tally.start()
         sampling = rollout.sampling(self.chat)
-        conversation = Conversation(engine, self.chat, verifiers, sampling, rollout.protocol.max_turns, seed, costs)
+        conversation = Conversation(
+            engine, self.chat, verifiers, sampling, rollout.protocol.max_turns, seed, costs, tally.add_turn
+        )
         runs = run_problems(conversation, self.remaining, rollout.num_trajectories, tally.add)
         with costs.time("sampling"), costs.count_grades(verifiers):
             saved = time.monotonic()

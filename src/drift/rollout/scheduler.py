@@ -33,6 +33,7 @@ class Conversation:
         max_turns: the budget K.
         seed: keys a seed of its own for every response; None leaves the noise to the engine.
         costs: where time and tokens are counted.
+        on_turn: told of each response, for progress: its turn, whether it is right, its tokens.
     """
 
     engine: Engine
@@ -42,6 +43,7 @@ class Conversation:
     max_turns: int
     seed: int | None = None
     costs: Costs = field(default_factory=Costs)
+    on_turn: Callable[[int, bool, int], None] = lambda turn, right, num_tokens: None
 
     async def run(self, episode: Episode) -> Trajectory:
         """One whole conversation."""
@@ -53,6 +55,7 @@ class Conversation:
             response = self.chat.text(completion.token_ids)
             grade = await self._grade(episode.problem, response)
             self.costs.add_turn(context_tokens, completion, generated - started, time.perf_counter() - generated)
+            self.on_turn(len(episode.turns) + 1, grade.verdict == "correct", len(completion.token_ids))
             episode.add_turn(completion.token_ids, completion.stopped, response, grade.verdict, grade.answer)
             if episode.finished:
                 return episode.trajectory()

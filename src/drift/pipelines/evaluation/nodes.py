@@ -1,5 +1,6 @@
 """Nodes of stage 4: held-out problems, greedy conversations with every policy, multi@k."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +19,8 @@ from drift.parameters import (
 )
 from drift.pipelines.problem_frames import from_frame, to_frame
 from drift.shards import Shards, ShardStream
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -66,9 +69,11 @@ def evaluate_policies(
     from drift.evaluation.outcomes import REFERENCE, TRAINED
     from drift.evaluation.policies import named_policies
 
+    policies = {REFERENCE: reference_model, TRAINED: checkpoint, **named_policies(evaluation.policies)}
+    logger.info("Evaluation: %d held-out problems, policies %s", len(eval_problems), ", ".join(policies))
     return evaluate_policies(
         from_frame(eval_problems),
-        {REFERENCE: reference_model, TRAINED: checkpoint, **named_policies(evaluation.policies)},
+        policies,
         model,
         protocol,
         evaluation,

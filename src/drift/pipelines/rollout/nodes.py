@@ -1,5 +1,6 @@
 """Nodes of stage 1: the reference policy, the training problems, the trajectories."""
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,8 @@ from drift.parameters import (
 )
 from drift.pipelines.problem_frames import from_frame, to_frame
 from drift.shards import Shards
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_reference_model(model: ModelParameters, working_directory: WorkingDirectory) -> ModelDirectory:
@@ -65,6 +68,13 @@ def sample_trajectories(
         max_new_tokens=rollout.max_new_tokens,
         seed=seed.root,
         seed_per_request=rollout.seed_per_request,
+    )
+    logger.info(
+        "Rollout: %d problems x %d trajectories, at most %d turns of %d tokens",
+        len(train_problems),
+        rollout.n,
+        protocol.max_turns,
+        rollout.max_new_tokens,
     )
     directory = working_directory.root / "rollout"
     return sample(plan, rollout.engine, rollout.rows_per_shard, directory, "sampling")
