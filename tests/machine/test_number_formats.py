@@ -75,7 +75,7 @@ def test_an_explicit_format_wins_and_is_warned_of_where_it_is_slow(processor, po
     training = TrainingParameters(steps=1, batch_size=1, learning_rate=1e-5, precision="bfloat16")
     assert with_training_format(training, policy, policy).precision == "bfloat16"
     (record,) = caplog.records
-    assert record.levelno == logging.WARNING and "float32 products are 6.0 times faster here" in record.getMessage()
+    assert record.levelno == logging.WARNING and "float32 products are 6.0 times faster" in record.getMessage()
     assert "training.precision says so" in record.getMessage()
 
 
