@@ -3,11 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-TORCH := torch==2.13.0+cpu
-# Where PyTorch publishes its CPU builds; asked only when pip's own sources do not have one.
-TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: run test test-all lint venv requirements
+.PHONY: run test test-all lint docs venv requirements
 
 run: $(VENV)/.ready
 	$(VENV)/bin/kedro run
@@ -27,17 +24,22 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyrefly check
 
+# The site, in build/docs; a broken link is an error.
+docs: $(VENV)/.docs
+	$(VENV)/bin/mkdocs build --strict --quiet
+
+$(VENV)/.docs: $(VENV)/.ready requirements/docs.txt
+	$(PIP) install --no-deps -r requirements/docs.txt
+	@touch $@
+
 venv: $(VENV)/.ready
 
-# A complete, pinned set for a CPU. --no-deps: some dependencies of the engine are not needed and do not fit a CPU torch.
-$(VENV)/.ready: requirements/cpu.txt pyproject.toml
+# A complete, pinned set for a CPU.
+$(VENV)/.ready: requirements/cpu.txt requirements/install.sh pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" \
 		|| { echo "DRIFT needs Python 3.11 to 3.13: name one with make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@echo "Installing pinned requirements into $(VENV) (one to three minutes, 4.2 GB)"
-	$(PIP) install --no-deps $(TORCH) || $(PIP) install --no-deps --index-url $(TORCH_INDEX) $(TORCH)
-	$(PIP) install --no-deps -r requirements/cpu.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -m venv $(VENV)
+	@requirements/install.sh $(VENV)
 	@touch $@
 
 # Resolves requirements/cpu.txt again. torchvision, torchaudio and torchcodec are left out, because their builds want CUDA;
