@@ -1,8 +1,8 @@
 """What the site's pages have from the code and from measurements: nothing of it is written twice.
 
-    <!-- parameters -->                        every parameter with its type, default and docstring
-    <!-- benchmarks -->                        what benchmarks/*.json say they were measured with
-    <!-- source: drift.module.function -->     a function as it is in the code
+<!-- parameters -->                        every parameter with its type, default and docstring
+<!-- benchmarks -->                        what benchmarks/*.json say they were measured with
+<!-- source: drift.module.function -->     a function as it is in the code
 """
 
 import importlib
@@ -32,7 +32,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def source(name: str) -> str:
     """A function's source as a code block."""
     module, _, function = name.rpartition(".")
-    return f"```python title=\"{name}\"\n{inspect.getsource(getattr(importlib.import_module(module), function))}```"
+    return f'```python title="{name}"\n{inspect.getsource(getattr(importlib.import_module(module), function))}```'
 
 
 def parameters() -> Iterator[str]:
