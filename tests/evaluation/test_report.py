@@ -174,9 +174,9 @@ def test_what_one_file_cannot_say_is_said(base):
     ]
     assert "# Not in one file: the trajectories were sampled with seed 1" in parameters_yaml({}, sentences)
     assert "other training problems (pp)" in said(problems="qq")[0]
+    assert repeating_parameters(complete_parameters(base), trained_with())["model"]["dtype"] == "bfloat16"
     other_model = base | {"model": {"path": "/m", "dtype": "float32"}}
     assert [sentence.split(",")[0] for sentence in said(other_model)] == [
-        "the trajectories were sampled with model.dtype 'bfloat16'",
         "the policy was trained with model.path 'bundled:smollm2-135m-instruct'",
     ]
 
@@ -200,11 +200,11 @@ def test_a_report_on_a_policy_that_learned_solutions_says_what_its_file_does_not
 def test_what_the_evaluation_recorded_is_compared_with_the_file(base):
     checkpoint = trained_with(seed=0)
     repeating = repeating_parameters(complete_parameters(base), checkpoint)
-    greedy = {"dtype": "bfloat16", "temperature": 0.0, "seed": 0, "max_new_tokens": 24, "protocol": {"max_turns": 5}}
+    greedy = {"dtype": "bfloat16", "temperature": 0.0, "seed": 0, "max_new_tokens": 16, "protocol": {"max_turns": 5}}
     drawn = greedy | {"temperature": 0.8, "n": 3, "protocol": {"max_turns": 1}}
     assert unrepeated(repeating, checkpoint, {"trained": greedy}, {}, "pp") == []
     assert unrepeated(repeating, checkpoint, {"trained": greedy | {"max_new_tokens": 9}}, {"trained": drawn}, "pp") == [
-        "the trained policy was evaluated with evaluation.max_new_tokens 9, where parameters.yml says 24",
+        "the trained policy was evaluated with evaluation.max_new_tokens 9, where parameters.yml says 16",
         "attempts of the trained policy were made with rollout.temperature 0.8, where parameters.yml says 1.0",
         "attempts of the trained policy were made with evaluation.attempts 3, where parameters.yml says 0",
     ]

@@ -58,5 +58,5 @@ def test_the_layer_on_top_decides_whether_it_is_one_or_several(evaluation_of, ba
 
 
 def test_a_value_may_refer_to_another_one_in_a_list_too(evaluation_of):
-    assert evaluation_of([{"source": "math500", "limit": "${rollout.n}"}])[0]["limit"] == 8
-    assert evaluation_of([{"source": "math500", "limit": "${rollout.n}"}], None, {"corrected": False})[0]["limit"] == 8
+    assert evaluation_of([{"source": "math500", "limit": "${rollout.n}"}])[0]["limit"] == 4
+    assert evaluation_of([{"source": "math500", "limit": "${rollout.n}"}], None, {"corrected": False})[0]["limit"] == 4

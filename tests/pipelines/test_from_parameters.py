@@ -20,7 +20,15 @@ BOTH = ("study", "refresh")
 def parameters():
     base = yaml.safe_load((PROJECT / "conf/base/parameters.yml").read_text())
     chosen = [*base["study"]["chosen"], "refreshed", "sft_solutions"]
-    return {**base, "study": {**base["study"], "seeds": [0, 1], "chosen": chosen, "sweeps": {"beta": [0.05]}}}
+    formats = {
+        "model": base["model"] | {"dtype": "float32"},
+        "training": base["training"] | {"precision": "float32"},
+    }
+    return {
+        **base,
+        **formats,
+        "study": {**base["study"], "seeds": [0, 1], "chosen": chosen, "sweeps": {"beta": [0.05]}},
+    }
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import psutil
 import pytest
 import torch
 from kedro.framework.session import KedroSession
@@ -150,14 +151,27 @@ def test_a_run_records_what_it_loaded_and_saved(project, finished):
     assert (record["session_id"], record["outcome"], record["error"]) == (version, "succeeded", None)
     assert {node["status"] for node in record["nodes"]} == {"succeeded"}
     seconds = {node["name"]: node["seconds"] for node in record["nodes"]}
-    assert max(seconds, key=lambda name: seconds[name]) in {"evaluate_policies_node", "sample_trajectories_node"}
+    assert all(second >= 0 for second in seconds.values())
+    formats = record["number_formats"]
+    assert formats.keys() == {"sampling", "training"} and formats["sampling"]["asked"] == "auto"
+    assert finished.load("trajectories").provenance["dtype"] == formats["sampling"]["format"]
+    assert finished.load("checkpoint").provenance["training"]["precision"] == formats["training"]["format"]
     assert record["saved"]["trajectories"] == {"path": "data/02_intermediate/trajectories", "version": version}
     assert record["saved"]["reference_model"]["fingerprint"] == finished.load("reference_model").fingerprint
     assert record["loaded"].items() <= record["saved"].items(), "it loaded what it had saved itself"
 
 
 def test_no_engine_is_left_running_after_the_run(finished):
-    assert [args for args in processes_of_session(os.getsid(0)) if "VLLM" in args] == []
+    deadline = time.monotonic() + 30
+    while (left := engines_of_this_process()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
+
+
+def engines_of_this_process() -> list[str]:
+    """vLLM's processes that this one has started; other test processes have engines of their own."""
+    alive = (child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE)
+    return [name for child in alive if "VLLM" in (name := child.name())]
 
 
 def test_contexts_extend_each_other_token_by_token(finished, trajectories, chat):
@@ -267,7 +281,8 @@ def test_the_checkpoint_is_a_plain_model_that_says_what_it_was_trained_from(fini
     reference: ModelDirectory = finished.load("reference_model")
     trained = AutoModelForCausalLM.from_pretrained(checkpoint.path)
     before = AutoModelForCausalLM.from_pretrained(reference.path)
-    assert trained.dtype == before.dtype == torch.bfloat16
+    assert before.dtype == torch.bfloat16, "the reference is the same on every machine"
+    assert trained.dtype == getattr(torch, finished.load("trajectories").provenance["dtype"])
     changed = [not torch.equal(a, b) for a, b in zip(trained.parameters(), before.parameters(), strict=True)]
     assert any(changed)
     template = AutoTokenizer.from_pretrained(checkpoint.path).chat_template
