@@ -1,12 +1,12 @@
-"""Sampling and training beside busy processes: OpenMP threads that spin while they wait, and threads that sleep.
+"""Sampling and training beside busy processes: threads that wait as the libraries let them, and as we do.
 
-    python benchmarks/contention.py                 # both engines and the training, two rounds
-    python benchmarks/contention.py --what training --rounds 1
+    python benchmarks/contention.py                 # both engines and the training
+    python benchmarks/contention.py --what training --rounds 3
 
-Every measurement is a process of its own, which is timed quiet, beside one and beside two processes that compute all
-the time. `active` is what the libraries do by themselves, `passive` what `drift.machine.threads` sets. `kept` is the
-throughput beside busy processes to that of the same process alone. The result is written to
-`benchmarks/contention.json`.
+Every measurement is a process of its own, begun alone, beside one and beside two processes that compute all the time.
+`libraries` is what libgomp does by itself (long spinning), `ours` what `drift.machine.threads` decides when it looks at
+the machine, `passive` threads that always sleep. `kept` is the throughput beside busy processes to the best that was
+measured alone. The result is written to `benchmarks/contention.json`.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,40 +39,39 @@ from drift.rollout.sample import start_verifiers
 from drift.rollout.scheduler import Conversation, run_problems
 
 RESULT = Path(__file__).with_suffix(".json")
-POLICIES = {"active": {"OMP_WAIT_POLICY": "ACTIVE"}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
+POLICIES: dict[str, dict[str, str]] = {
+    "libraries": {"GOMP_SPINCOUNT": "300000"},
+    "ours": {},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
 WHAT = ("transformers", "vllm", "training")
 BUSY = (0, 1, 2)
+SAID_BY_THIS_PROCESS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "DRIFT_CHOSE_HOW_TO_WAIT")
 NUM_PROBLEMS = 12
 STEPS, EXAMPLES, EXAMPLE_TOKENS = 3, 8, 116
 
 
-def sampling_rates(kind: Any, rollout: Rollout) -> dict[int, float]:
-    """Response tokens/s by number of busy processes, with one start of the engine."""
-    return asyncio.run(_sampling_rates(kind, rollout))
-
-
-async def _sampling_rates(kind: Any, rollout: Rollout) -> dict[int, float]:
-    keeper, rates = EngineKeeper(), {}
+async def sampling_rate(kind: Any, rollout: Rollout) -> float:
+    """Response tokens/s, the second time the rollout is sampled."""
+    keeper, rate = EngineKeeper(), 0.0
     chat = chat_format_of(rollout.policy.path, rollout.protocol)
     room = refuse_too_long(
         rollout.problems, chat, rollout.policy.path, rollout.protocol.max_turns, rollout.max_new_tokens
     )
     with start_verifiers() as verifiers:
         engine = await keeper.engine(rollout, EngineParameters(kind=kind), room, 0)
-        for number in (None, *BUSY):  # the first one warms up
-            with busy(number or 0):
-                conversation = Conversation(engine, chat, verifiers, rollout.sampling(chat), rollout.protocol.max_turns)
-                begun = time.monotonic()
-                async for _ in run_problems(conversation, rollout.problems, rollout.num_trajectories, lambda _: None):
-                    pass
-                if number is not None:
-                    rates[number] = conversation.costs.response_tokens / (time.monotonic() - begun)
+        for _ in range(2):  # the first one warms up
+            conversation = Conversation(engine, chat, verifiers, rollout.sampling(chat), rollout.protocol.max_turns)
+            begun = time.monotonic()
+            async for _ in run_problems(conversation, rollout.problems, rollout.num_trajectories, lambda _: None):
+                pass
+            rate = conversation.costs.response_tokens / (time.monotonic() - begun)
         await keeper.stop()
-    return rates
+    return rate
 
 
-def training_rates(rollout: Rollout, work: Path) -> dict[int, float]:
-    """Tokens/s of optimiser steps by number of busy processes."""
+def training_rate(rollout: Rollout, work: Path) -> float:
+    """Tokens/s of optimiser steps."""
     import numpy as np
     import torch
 
@@ -101,48 +99,47 @@ def training_rates(rollout: Rollout, work: Path) -> dict[int, float]:
             weights.publish()
 
     steps(1)
-    return {number: STEPS * EXAMPLES * EXAMPLE_TOKENS / beside(number, lambda: steps(STEPS)) for number in BUSY}
+    begun = time.monotonic()
+    steps(STEPS)
+    return STEPS * EXAMPLES * EXAMPLE_TOKENS / (time.monotonic() - begun)
 
 
-def beside(number: int, work: Callable[[], None]) -> float:
-    """Seconds that work takes beside so many busy processes."""
-    with busy(number):
-        begun = time.monotonic()
-        work()
-        return time.monotonic() - begun
-
-
-def measured_apart(what: str, policy: str, work: Path) -> dict[str, Any]:
-    """One measurement in a process of its own, with a wait policy of its own."""
+def measured_apart(what: str, policy: str, number: int, work: Path) -> dict[str, Any]:
+    """One measurement in a process of its own, beside so many busy ones."""
     words = [sys.executable, __file__, "--one", what, "--work", str(work)]
-    ended = subprocess.run(words, check=False, capture_output=True, text=True, env=os.environ | POLICIES[policy])
+    ours = {name: value for name, value in os.environ.items() if name not in SAID_BY_THIS_PROCESS}
+    with busy(number):
+        time.sleep(0.2)
+        ended = subprocess.run(words, check=False, capture_output=True, text=True, env=ours | POLICIES[policy])
     if ended.returncode:
         raise SystemExit(ended.stdout + ended.stderr)
-    return {"what": what, "policy": policy, **json.loads(ended.stdout.splitlines()[-1])}
+    return {"what": what, "policy": policy, "busy": number, **json.loads(ended.stdout.splitlines()[-1])}
 
 
 def summary(runs: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    """Medians over the rounds: tokens/s by wait policy and busy processes, and what is kept of the quiet throughput."""
+    """Medians over the rounds: tokens/s by wait policy and busy processes, and what is kept of the best quiet one."""
     rates = {
         policy: {
-            str(number): round(statistics.median(run["rates"][str(number)] for run in of_policy), 1) for number in BUSY
+            str(number): round(
+                statistics.median(
+                    run["rate"] for run in runs if (run["what"], run["policy"], run["busy"]) == (what, policy, number)
+                ),
+                1,
+            )
+            for number in BUSY
         }
         for policy in POLICIES
-        if (of_policy := [run for run in runs if (run["what"], run["policy"]) == (what, policy)])
     }
-    kept = {
-        policy: {number: round(rate / by_number["0"], 2) for number, rate in by_number.items() if number != "0"}
-        for policy, by_number in rates.items()
-    }
-    quiet = round(rates["passive"]["0"] / rates["active"]["0"], 2)
-    return {"tokens_per_second": rates, "kept": kept, "passive_to_active_when_quiet": quiet}
+    best = max(of_policy["0"] for of_policy in rates.values())
+    kept = {policy: {number: round(rate / best, 2) for number, rate in by.items()} for policy, by in rates.items()}
+    return {"tokens_per_second": rates, "kept": kept}
 
 
 def main() -> None:
     """Measures in turn and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=WHAT, nargs="+", default=list(WHAT))
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--one", choices=WHAT, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -151,16 +148,19 @@ def main() -> None:
         logging.basicConfig(level=logging.ERROR)
         rollout = default_rollout(arguments.work, NUM_PROBLEMS)
         rollout = replace(rollout, num_trajectories=4)
-        trains = arguments.one == "training"
-        rates = training_rates(rollout, arguments.work) if trains else sampling_rates(arguments.one, rollout)
-        print(json.dumps({"rates": rates, "number_formats": record_of_choices()}))
+        if arguments.one == "training":
+            rate = training_rate(rollout, arguments.work)
+        else:
+            rate = asyncio.run(sampling_rate(arguments.one, rollout))
+        print(json.dumps({"rate": round(rate, 1), "number_formats": record_of_choices()}))
         return
     with tempfile.TemporaryDirectory() as directory:
         default_rollout(Path(directory), 1)  # converts the model and holds the race
         runs = [
-            measured_apart(what, policy, Path(directory))
+            measured_apart(what, policy, number, Path(directory))
             for _ in range(arguments.rounds)
             for what in arguments.what
+            for number in BUSY
             for policy in POLICIES
         ]
     facts = {

@@ -12,6 +12,7 @@ written after each seed; `--add` keeps the runs that are there already, for inst
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def run_once(seed: int, parameters: Mapping[str, Any] | None = None, num_busy: i
         "engine": engine_lines(log),
         "number_formats": record.get("number_formats"),
         "code": record["code"],
-        "machine": record["machine"] | {"flags": processor_flags()},
+        "machine": record["machine"] | {"flags": processor_flags(), "limited_to": os.environ.get("ONEDNN_MAX_CPU_ISA")},
         "rollout": {name: rollout[name] for name in ("trajectories", "solved_by_turn", "cut_share", "costs")},
         "weighting": weighting,
         "problems": benchmark["problems"],

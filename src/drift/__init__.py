@@ -7,8 +7,8 @@ likelihood (`drift.training`), and multi@k measures the result (`drift.evaluatio
 The stages are plain Python and know nothing of Kedro; `drift.pipelines` wires them into a Kedro project.
 """
 
-from drift.machine.threads import wait_passively
+from drift.machine.threads import choose_how_to_wait
 
 __version__ = "0.1.0"
 
-wait_passively()  # here, because it must come before anything imports torch
+choose_how_to_wait()  # here, because it must come before anything imports torch

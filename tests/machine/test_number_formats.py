@@ -3,16 +3,12 @@
 import json
 import logging
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 
 from drift.formats import shapes_of, with_sampling_format, with_training_format
 from drift.machine import number_formats
 from drift.machine.number_formats import MEMORY, choice_for_cpu, choice_for_gpu, race, read_memory
-from drift.machine.threads import wait_passively
 from drift.parameters import ModelParameters, TrainingParameters
 
 SHAPES = [(64, 64), (64, 128), (128, 64)]
@@ -119,20 +115,3 @@ def test_a_real_race_measures_both_formats_and_is_short():
 def test_shapes_are_those_of_the_text_part():
     assert shapes_of(CONFIG) == SHAPES == shapes_of({"text_config": CONFIG})
     assert shapes_of({"n_embd": 64})[0] == (2048, 2048)
-
-
-def test_threads_wait_asleep_unless_the_user_says_how():
-    environment: dict[str, str] = {}
-    wait_passively(environment)
-    assert environment == {"OMP_WAIT_POLICY": "PASSIVE"}
-    for own in ({"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "100"}):
-        environment = dict(own)
-        wait_passively(environment)
-        assert environment == own
-
-
-def test_it_is_said_before_torch_is_loaded():
-    program = "import sys, os, drift; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
-    without = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    said = subprocess.run([sys.executable, "-c", program], env=without, capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["PASSIVE", "False"]

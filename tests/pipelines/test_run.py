@@ -313,6 +313,7 @@ def test_the_evaluated_card_is_the_checkpoints_with_results(finished):
     assert set(card.split("---\n", 2)[2].splitlines()) <= set(evaluated.splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tour", "weights"])
 def test_a_notebook_runs_on_what_the_run_left(project, finished, name):
     import nbformat
@@ -367,6 +368,7 @@ def test_the_viewers_hold_every_conversation_as_the_model_saw_it(finished, proje
         assert finished[name].place().parts[-3::2] == (f"{name}.html", f"{name}.html")
 
 
+@pytest.mark.long
 def test_another_beta_trains_again_but_never_samples_again(project, finished):
     before = project.versions("02_intermediate/trajectories")
     rollouts = {path: path.stat().st_mtime_ns for path in (project.path / "data/work/rollout").rglob("shard-*")}

@@ -177,7 +177,7 @@ def test_without_stop_ids_a_response_runs_to_its_limit(running, plain, chat, pro
 
 
 def test_in_a_crowd_everyone_gets_what_they_get_alone(running, chat, prompts):
-    requests = [(context, greedy(chat, limit), None) for context in prompts for limit in (1, 7, 24)]
+    requests = [(context, greedy(chat, limit), None) for context in prompts[2:9] for limit in (1, 24)]
     alone = [running.one(*request) for request in requests]
     crowd = running.all(requests)
     assert [one.token_ids for one in crowd] == [one.token_ids for one in alone]

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 KILLS = 20
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGTERM],
+    params=[signal.SIGKILL, signal.SIGTERM],
     ids=["SIGKILL", "SIGTERM"],
 )
 def outcome(request, tiny_reference, tiny_turns, tmp_path_factory) -> dict:

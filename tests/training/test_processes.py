@@ -159,6 +159,7 @@ def test_two_processes_train_adapters_of_an_untied_model_with_summed_tokens(save
         torch.testing.assert_close(adapters[1][name], weight, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.long
 def test_what_a_worker_finds_wrong_is_one_sentence(training):
     process = training.begin(processes=2, learning_rate=1e30, clip_norm=1e30)
     _, said = process.communicate(timeout=120)
@@ -167,6 +168,7 @@ def test_what_a_worker_finds_wrong_is_one_sentence(training):
     assert "Training diverged at step" in sentence and "on the problems p" in sentence
 
 
+@pytest.mark.long
 def test_workers_die_with_the_program_that_started_them(training):
     process = training.begin(processes=2)
     deadline = time.monotonic() + 120

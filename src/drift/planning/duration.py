@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from drift.parameters import EvaluationParameters, ProtocolParameters, RolloutParameters, TrainingParameters
 from drift.rollout.engine_choice import EXPECTED_SHARE_OF_TURNS, FEEDBACK_TOKENS
 
-SAMPLING_SHARE = 0.14
-"""Of the GFLOP/s of plain products, in small batches, attention, verdicts and writing included."""
+SAMPLING_SHARE = {"float32": 0.5, "bfloat16": 0.33}
+"""Of the GFLOP/s of plain products, by number format; verdicts and writing included."""
 TRAINING_SHARE = 0.6
 """The same for training: large products, with the optimiser and the way back."""
 PROMPT_TOKENS = 45
@@ -54,6 +54,7 @@ def tokens_of_training(training: TrainingParameters, protocol: ProtocolParameter
 
 def expected_duration(
     num_weights: float,
+    sampling_format: str,
     sampling_gflops: float,
     training_gflops: float,
     num_train: int,
@@ -67,6 +68,7 @@ def expected_duration(
 
     Args:
         num_weights: of the model.
+        sampling_format: what is sampled in.
         sampling_gflops: GFLOP/s of matrix products in the format that is sampled in.
         training_gflops: the same for training.
         num_train: training problems.
@@ -76,7 +78,7 @@ def expected_duration(
         training: steps and batch.
         evaluation: the token limit.
     """
-    sampling_rate = sampling_gflops * 1e9 * SAMPLING_SHARE / (2 * num_weights)
+    sampling_rate = sampling_gflops * 1e9 * SAMPLING_SHARE.get(sampling_format, 0.25) / (2 * num_weights)
     training_rate = training_gflops * 1e9 * TRAINING_SHARE / (6 * num_weights)
     sampled = tokens_of_conversations(num_train * rollout.n, protocol, rollout.max_new_tokens)
     evaluated = tokens_of_conversations(EVALUATED_POLICIES * num_held_out, protocol, evaluation.max_new_tokens)

@@ -55,6 +55,7 @@ def first_line(parameters: Mapping[str, Any], outputs: Collection[str], project:
     num_train = int(problems.train.limit or 0)
     duration = expected_duration(
         weights,
+        sampling_choice.format,
         float(gflops[0] or 0),
         float(gflops[1] or 0),
         num_train,

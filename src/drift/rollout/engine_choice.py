@@ -30,19 +30,21 @@ class EngineSpeed:
     """What an engine is like on a CPU.
 
     Attributes:
-        start_seconds: until the first request.
-        share: of the GFLOP/s of plain matrix products, by number format.
+        start_seconds: until the first request, on a fast machine.
+        start_gflop: what a start takes besides, as GFLOP of matrix products: a slow machine starts everything slowly.
+        share: of the GFLOP/s of plain matrix products, by number format, for tokens that must be computed.
     """
 
     start_seconds: float
+    start_gflop: float
     share: Mapping[str, float]
 
 
 SPEEDS: dict[EngineKind, EngineSpeed] = {
-    "transformers": EngineSpeed(5.0, {"float32": 0.55, "bfloat16": 0.16}),
-    "vllm": EngineSpeed(30.0, {"float32": 0.6, "bfloat16": 0.3}),
+    "transformers": EngineSpeed(1.0, 250.0, {"float32": 0.52, "bfloat16": 0.27}),
+    "vllm": EngineSpeed(18.0, 1300.0, {"float32": 0.53, "bfloat16": 0.36}),
 }
-"""Of two cores (`benchmarks/engines.json`)."""
+"""Of two cores: `benchmarks/engines.json`; vLLM's start of 34 to 58 s was seen where products reach 46 GFLOP/s."""
 
 
 def sooner(tokens: float, num_weights: float, gflops: float, number_format: str) -> tuple[EngineKind, float]:
@@ -55,7 +57,8 @@ def sooner(tokens: float, num_weights: float, gflops: float, number_format: str)
         number_format: that is sampled in.
     """
     seconds = {
-        kind: speed.start_seconds + 2 * num_weights * tokens / (gflops * 1e9 * speed.share.get(number_format, 0.2))
+        kind: speed.start_seconds
+        + (speed.start_gflop + 2e-9 * num_weights * tokens / speed.share.get(number_format, 0.25)) / gflops
         for kind, speed in SPEEDS.items()
     }
     best = min(seconds, key=lambda kind: seconds[kind])

@@ -165,18 +165,22 @@ def _loop_is_running() -> bool:
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Runs a coroutine to its end, also where a loop is running already (a notebook)."""
+    """Runs a coroutine to its end, also where a loop is running already (a notebook): then in a thread of its own."""
     if not _loop_is_running():
         asyncio.run(coroutine)
         return
-    with ThreadPoolExecutor(1) as executor, asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        task = loop.create_task(coroutine)
-        running = executor.submit(loop.run_until_complete, task)
+    loop = asyncio.new_event_loop()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(coroutine)
+
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(run)
         try:
             running.result()
         except KeyboardInterrupt:  # it reaches this thread, and the coroutine runs in another
-            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
             wait([running])
             raise
 

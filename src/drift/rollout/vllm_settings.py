@@ -5,11 +5,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from drift.errors import UserError
+from drift.machine.threads import waiting_of_engine
 from drift.parameters import EngineParameters
 
 _CPU_SEQUENCES, _GPU_SEQUENCES = 128, 1024
@@ -36,22 +37,28 @@ def threads_of_processes(parameters: EngineParameters) -> Iterator[None]:
     Left alone it binds threads to cores, of which it leaves one to its scheduler: on a machine of many cores that is
     right, on one of two it is half of the machine. Unbound threads share all cores.
     """
-    settings = {}
+    settings: dict[str, str | None] = {}
     if parameters.cpu_threads is not None or usable_cores() <= _FEW_CORES:
         settings["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
         settings["OMP_NUM_THREADS"] = str(parameters.cpu_threads or usable_cores())
     if parameters.cpu_threads is None:  # what the user has set stays
         settings = {name: value for name, value in settings.items() if name not in os.environ}
+    settings |= waiting_of_engine(os.environ)
     before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
+    _set(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(settings: Mapping[str, str | None]) -> None:
+    """Sets environment variables; None takes one away."""
+    for name, value in settings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def usable_cores() -> int:

@@ -42,6 +42,10 @@ def weigh_trajectories(trajectories: Shards, shaped_returns: Shards, weighting: 
     from drift.weighting import retention
     from drift.weighting.parts import part_of_rollout, refuse_larger_parts
 
+    turns = weighting.solved_at
+    kept = "every conversation" if turns is None else f"those solved at turn {', '.join(map(str, turns))}"
+    tilt = (weighting.beta, weighting.gamma, weighting.penalty)
+    logger.info("Weighting: beta %g, gamma %g, penalty %g; kept: %s", *tilt, kept)
     refuse_larger_parts(trajectories.provenance, weighting)
     retention.refuse_other_trajectories(trajectories, shaped_returns, weighting)
     retention.refuse_parts_of_problems(trajectories)
