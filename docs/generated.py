@@ -5,10 +5,12 @@
 <!-- source: drift.module.function -->     a function as it is in the code
 """
 
+import ast
 import importlib
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from pydantic import BaseModel, RootModel
 from pydantic_core import PydanticUndefined
 
 PROJECT = Path(__file__).resolve().parents[1]
+_NOT_SHOWN = ("command", "machine", "date", "packages")
+_LONGEST = 3000
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -49,11 +53,12 @@ def section(name: str, model: type[BaseModel]) -> Iterator[str]:
     yield first_paragraph(model) + "\n"
     if issubclass(model, RootModel):
         return
+    types = types_as_written(model)
     yield "| parameter | type | default | what it is |"
     yield "|---|---|---|---|"
     for field, facts in model.model_fields.items():
         words = " ".join((facts.description or "").split())
-        yield f"| `{field}` | {cell(type_in_words(facts.annotation))} | {cell(default(facts))} | {escaped(words)} |"
+        yield f"| `{field}` | {cell(types[field])} | {cell(default(facts))} | {escaped(words)} |"
     for field, facts in model.model_fields.items():
         for inner in models_in(facts.annotation):
             yield from section(f"{name}.{field}" + (f" ({inner.__name__})" if name == "problems" else ""), inner)
@@ -67,12 +72,15 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return list(dict.fromkeys(inner))
 
 
-def type_in_words(annotation: Any) -> str:
-    """As it is written in the code, without module names."""
-    text = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
-    text = re.sub(r"typing\.|drift\.[a-z_.]+\.|annotated_types\.|NoneType", "", text)
-    text = re.sub(r"Annotated\[(\w+), [^\]]*\]", r"\1", text)
-    return text if len(text) < 80 else text[:77] + "..."
+def types_as_written(model: type[BaseModel]) -> dict[str, str]:
+    """The type of each field as it stands in the code, those of the classes it builds on included."""
+    types: dict[str, str] = {}
+    for part in reversed(model.__mro__):
+        if issubclass(part, BaseModel) and part is not BaseModel and part is not RootModel:
+            (body,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+            fields = (line for line in body.body if isinstance(line, ast.AnnAssign))  # pyrefly: ignore
+            types |= {ast.unparse(line.target): ast.unparse(line.annotation).replace("'", '"') for line in fields}
+    return types
 
 
 def default(facts: Any) -> str:
@@ -90,17 +98,20 @@ def first_paragraph(model: type[BaseModel]) -> str:
 
 
 def benchmarks() -> Iterator[str]:
-    """One row for each result that is committed."""
-    yield "| script | command | measured on | result |"
-    yield "|---|---|---|---|"
+    """A section for each result that is committed: what the script measures, where it was run, what came out."""
     for file in sorted((PROJECT / "benchmarks").glob("*.json")):
         facts = json.loads(file.read_text())
-        facts = facts if isinstance(facts, dict) else {}
-        machine = facts.get("machine", {})
-        processor = machine.get("cpu") or machine.get("processor") or machine.get("machine") or ""
-        flags = ", ".join(machine.get("flags", []))
-        where = " ".join(filter(None, [str(processor), f"({flags})" if flags else "", str(facts.get("date", ""))]))
-        yield f"| `{file.stem}.py` | {cell(str(facts.get('command', '')))} | {escaped(where)} | `{file.name}` |"
+        script = ast.get_docstring(ast.parse(file.with_suffix(".py").read_text())) or ""
+        yield f"\n## {file.stem}.py\n\n{script.split(chr(10) + chr(10))[0]}\n"
+        result = facts
+        if isinstance(facts, dict):
+            machine = facts.get("machine", {})
+            said = [facts.get("command"), machine.get("cpu"), " ".join(machine.get("flags", [])), facts.get("date")]
+            yield " · ".join(f"`{word}`" for word in said if word) + "\n"
+            result = {name: value for name, value in facts.items() if name not in (*_NOT_SHOWN, "runs")}
+        text = json.dumps(result, indent=1)
+        shown = text if len(text) < _LONGEST else text[:_LONGEST] + "\n… (the rest is in the file)"
+        yield f'```json title="benchmarks/{file.name}"\n{shown}\n```'
 
 
 def cell(text: str) -> str:

@@ -16,8 +16,11 @@ pip_install() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet in
 install_torch() { pip_install --no-deps "$torch" || pip_install --no-deps --index-url "$torch_index" "$torch"; }
 install_rest() {
     grep -v '^torch==' requirements/cpu.txt >"$venv/without-torch.txt"
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps -r "$venv/without-torch.txt" >>"$log" 2>&1 ||
-        { echo "  uv could not; pip installs the rest (usually 2 to 5 minutes)"; pip_install --no-deps -r requirements/cpu.txt; }
+    if "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps -r "$venv/without-torch.txt" >>"$log" 2>&1; then
+        return
+    fi
+    echo "  pip installs everything, since uv cannot (usually 2 to 5 minutes)"
+    pip_install --no-deps -r "$venv/without-torch.txt"
 }
 # A line now and then while a command runs; its own exit status.
 with_signs() {
@@ -40,7 +43,7 @@ both() {
 }
 
 echo "Installing pinned requirements into $venv: 4.2 GB, usually 1 to 2 minutes"
-pip_install uv || echo "  uv is not to be had here; pip installs everything (usually 2 to 5 minutes)"
+pip_install uv || true
 with_signs installing both || { tail -n 20 "$log"; echo "The installation failed; $log has all that was said. Run the same command again."; exit 1; }
 pip_install --no-deps --no-build-isolation --editable . || { tail -n 20 "$log"; exit 1; }
 echo "Installed in $((SECONDS - started)) s."
