@@ -18,6 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 PROJECT = Path.cwd()
+WITHOUT_TOUR = "document.querySelectorAll('[class*=feature-hint]').forEach(element => element.remove())"
 TARGET = Path(__file__).resolve().parent / "pictures"
 SWITCHES = "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 
@@ -38,11 +39,18 @@ def served(directory: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def shoot(page: Page, address: str, name: str, wait: int, size: tuple[int, int]) -> None:
-    """One picture."""
+def shoot(
+    page: Page, address: str, name: str, wait: int, size: tuple[int, int], click: str = "", script: str = ""
+) -> None:
+    """One picture, after a click on what a selector names, or a script of the page's."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.goto(address)
     page.wait_for_timeout(wait)
+    if click:
+        page.locator(click).first.click()
+    if script:
+        page.evaluate(script)
+    page.wait_for_timeout(1000)
     page.screenshot(path=TARGET / f"{name}.png")
 
 
@@ -54,10 +62,10 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES.split())
         page = browser.new_page(device_scale_factor=1)
         report = latest("evaluation_report")
-        shoot(page, f"file://{report / 'multi_at_k.html'}", "multi_at_k", 2000, (900, 480))
-        shoot(page, f"file://{latest('conversation_viewer.html')}", "viewer", 2000, (1100, 760))
+        shoot(page, f"file://{report / 'multi_at_k.html'}", "multi_at_k", 2000, (900, 600))
+        shoot(page, f"file://{latest('conversation_viewer.html')}", "viewer", 2000, (1100, 640), click="text=turn 2")
         with served(PROJECT / "build") as address:
-            shoot(page, address, "lineage", 8000, (1300, 860))
+            shoot(page, address, "lineage", 8000, (1300, 860), script=WITHOUT_TOUR)
         browser.close()
 
 
