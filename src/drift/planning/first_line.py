@@ -76,6 +76,7 @@ def _weights_and_shapes(model: ModelParameters) -> tuple[float, list[Shape]] | N
         return _BUNDLED_WEIGHTS, shapes_of(_BUNDLED_SIZES)
     try:
         directory = local_directory(model.path)
-        return None if directory is None else (number_of_weights(directory), shapes_of_directory(directory))
+        weights = number_of_weights(directory) if directory else 0
+        return (weights, shapes_of_directory(directory)) if directory and weights else None
     except (UserError, OSError, ValueError):
         return None  # what is wrong with the model is said where it is loaded

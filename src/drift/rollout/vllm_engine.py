@@ -8,8 +8,10 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -133,7 +135,7 @@ async def start_vllm(
         "seed": seed % 2**31,
         "trust_remote_code": trust_remote_code,
     }
-    with threads_of_processes(parameters):
+    with threads_of_processes(parameters), _ctrl_c_at_once():
         llm = _launch(**arguments)
     # It writes the traceback of what it raises as well. (While it starts, vLLM sets all levels anew.)
     logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
@@ -143,6 +145,19 @@ async def start_vllm(
         llm.shutdown()
         # Its destructor would shut down once more, and fail if that is when the interpreter ends.
         vars(llm)["shutdown"] = lambda: None
+
+
+@contextmanager
+def _ctrl_c_at_once() -> Iterator[None]:
+    """Ctrl-C ends a start where it is: the event loop would wait for it, and blame the engine that Ctrl-C ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _launch(**arguments: Any) -> "AsyncLLM":  # noqa: ANN401
