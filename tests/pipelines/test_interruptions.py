@@ -26,7 +26,7 @@ class Interrupted:
     def __init__(self, project: Path, model: Path) -> None:
         self.project = project
         parameters = f"model.path={model},problems.train.limit={PROBLEMS},rollout.n={N},rollout.rows_per_shard=40"
-        parameters += ",rollout.engine.kind=vllm"
+        parameters += ",rollout.engine.kind=vllm,rollout.temperature=0.8"
         command = [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines=rollout"]
         self.command = [*command, "--params", parameters]
 

@@ -23,6 +23,8 @@ from drift.training.packing import packed, packs
 from drift.training.policy import train_policy
 
 SETTINGS = {"steps": 12, "batch_size": 8, "learning_rate": 3e-2, "precision": "float32", "processes": 1}
+ALL_AT_ONCE = SETTINGS | {"batch_size": 48, "learning_rate": 1e-2, "warmup_share": 0.0}
+"""Every step sees all examples: losses of two batches would differ by more than a training changes."""
 TOKEN_IDS = torch.arange(2, 20)[None]
 SIZES = {
     "vocab_size": 61,
@@ -66,8 +68,7 @@ def test_the_checkpoint_is_the_reference_with_an_adapter_inside(train, tiny_refe
 
 
 def test_the_loss_of_the_same_examples_falls(train):
-    """Every step sees all examples: two batches would differ by more than a step changes."""
-    _, log = train(settings=SETTINGS | {"steps": 3, "batch_size": 48, "learning_rate": 1e-3, "warmup_share": 0.0})
+    _, log = train(settings=ALL_AT_ONCE | {"steps": 3, "learning_rate": 1e-3})
     assert log[-1]["weighted_mean_loss"] < log[0]["weighted_mean_loss"]
 
 
@@ -78,9 +79,9 @@ def test_merged_and_unmerged_are_the_same_policy(train):
 
 
 def test_a_reference_that_has_an_adapter_is_merged_into_what_the_new_one_stands_on(train, tiny_reference):
-    first, log_of_first = train()
+    first, log_of_first = train(settings=ALL_AT_ONCE)
     reference = ModelDirectory(first.path, {**first.provenance, "path": "first", "fingerprint": "tiny"})
-    checkpoint, log = train(reference, root="second")
+    checkpoint, log = train(reference, root="second", settings=ALL_AT_ONCE)
     assert log[0]["weighted_mean_loss"] < log_of_first[0]["weighted_mean_loss"]
     assert not torch.allclose(logits(checkpoint), logits(first), atol=1e-2)
     plain = load_file(tiny_reference.path / "model.safetensors"), load_file(checkpoint.path / "model.safetensors")

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -21,7 +20,7 @@ KEEPS = "import builtins\nbuiltins.kept = bytes(48 * 2**20).replace(b'\\0', b'x'
 
 @pytest.fixture
 def pool():
-    with VerifierPool(num_workers=2, timeout_seconds=30) as opened:
+    with VerifierPool(num_workers=2, timeout_seconds=3600) as opened:  # time takes nobody away here, only memory
         opened.submit("math", "29", "29").result(timeout=60)
         yield opened
 
@@ -32,13 +31,12 @@ def pids(pool: VerifierPool) -> set[int]:
 
 @pytest.mark.parametrize("code", [GROWS, TAKES_TOO_MUCH_AT_ONCE], ids=["grows", "at once"])
 def test_a_call_that_takes_too_much_memory_is_lost_and_no_other(pool, code: str) -> None:
-    started = time.monotonic()
     greedy = Request(exec, (code, {}), TIMEOUT)
     future = pool._submit(greedy)
     others = [pool.submit("math", "29", f"not {number}, but 29") for number in range(40)]
     assert [other.result(timeout=60) for other in others] == [CORRECT] * 40
-    assert future.result(timeout=60) == TIMEOUT
-    assert greedy.num_attempts == 1 and time.monotonic() - started < 25
+    assert future.result(timeout=300) == TIMEOUT
+    assert greedy.num_attempts == 1
     assert pool.submit("math", "29", "alive: 29").result(timeout=60) == CORRECT
 
 

@@ -64,9 +64,10 @@ def test_a_future_can_be_awaited(pool) -> None:
 
 
 def test_submitting_does_not_wait_for_hostile_work(pool) -> None:
-    started = time.monotonic()
+    with VerifierPool(num_workers=1, timeout_seconds=600) as patient:
+        futures = [patient.submit("math", "29", response) for response in (HANGING, "x" * 10**6)]
+        assert not any(future.done() for future in futures)
     futures = [pool.submit("math", "29", response) for response in (HANGING, "x" * 10**6)]
-    assert time.monotonic() - started < 0.5
     assert [future.result(timeout=30).verdict for future in futures] == ["timeout", "unparsable"]
 
 

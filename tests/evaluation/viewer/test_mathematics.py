@@ -1,6 +1,5 @@
 import json
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -94,10 +93,9 @@ def test_a_sign_is_told_from_a_difference():
 
 
 @pytest.mark.parametrize("text", ["$" * 50_000, "\\[" * 25_000, "\\boxed{" * 7_000, "$x_{" * 12_000, "$$x" * 16_000])
+@pytest.mark.timeout(60)  # milliseconds where time grows with the length, minutes where it grows with its square
 def test_hostile_texts_take_no_time(text):
-    started = time.perf_counter()
     Formulas().parts(text)
-    assert time.perf_counter() - started < 5
 
 
 def test_every_formula_of_real_solutions_is_shown(shared_data):
