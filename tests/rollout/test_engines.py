@@ -215,7 +215,6 @@ def test_draws_follow_the_softmax(running, plain, chat, temperature, top_p):
     assert chi_square < len(kinds) + 8 * math.sqrt(2 * len(kinds))
 
 
-@pytest.mark.long
 def test_cancelling_some_leaves_the_others_right(running, chat, prompts):
     alone = [running.one(context, greedy(chat)).token_ids for context in prompts]
 
@@ -304,7 +303,6 @@ def test_a_conversation_without_room_is_refused(ours, chat, prompts):
         ours.one(prompts[0], greedy(chat, ROOM))
 
 
-@pytest.mark.long
 def test_an_error_of_the_model_reaches_everyone(reference_model, chat, prompts):
     async def poisoned() -> list[Completion | BaseException]:
         async with starting("transformers", reference_model.path) as engine:
