@@ -166,4 +166,4 @@ def test_a_changed_parameter_starts_afresh_and_says_so(rollout, completed):
             break
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert "Sampling starts afresh, since this changed: temperature (0.6 → 0.7)" in said
+    assert "Sampling starts afresh, since this changed: temperature (0.8 → 0.7)" in said
