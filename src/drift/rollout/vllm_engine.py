@@ -4,15 +4,18 @@ The N first turns of a problem share one prefill, and a next turn prefills only 
 exact tokens that are in the cache. vLLM is imported when the engine starts, not before.
 """
 
+import asyncio
 import itertools
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
 from drift.errors import UserError
@@ -135,7 +138,7 @@ async def start_vllm(
         "seed": seed % 2**31,
         "trust_remote_code": trust_remote_code,
     }
-    with threads_of_processes(parameters), _ctrl_c_at_once():
+    with threads_of_processes(parameters), _ctrl_c_ends_the_start():
         llm = _launch(**arguments)
     # It writes the traceback of what it raises as well. (While it starts, vLLM sets all levels anew.)
     logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
@@ -148,12 +151,21 @@ async def start_vllm(
 
 
 @contextmanager
-def _ctrl_c_at_once() -> Iterator[None]:
-    """Ctrl-C ends a start where it is: the event loop would wait for it, and blame the engine that Ctrl-C ended."""
+def _ctrl_c_ends_the_start() -> Iterator[None]:
+    """On Ctrl-C the processes that are starting are killed: the event loop would wait until they are up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.getsignal(signal.SIGINT)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for process in multiprocessing.active_children():
+            if "EngineCore" in process.name:
+                process.kill()
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, end)
     try:
         yield
     finally:
@@ -174,13 +186,20 @@ def _launch(**arguments: Any) -> "AsyncLLM":  # noqa: ANN401
         worker_extension_cls="drift.rollout.vllm_worker.WorkerExtension",
     )
     os.environ[PARENT_VARIABLE] = str(os.getpid())  # see `parent_death`
+    # Ctrl-C of a terminal reaches the new processes too, before `parent_death` is there: they inherit that this thread
+    # does not take it. This process still does, in its other threads.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return AsyncLLM.from_engine_args(engine_args)
     except (RuntimeError, ValueError) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None  # Ctrl-C has ended the engine, not its settings
         raise UserError(
             f"vLLM could not start with this model and these engine settings (rollout.engine): {error}"
         ) from error
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         del os.environ[PARENT_VARIABLE]
 
 
