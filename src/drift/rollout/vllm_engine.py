@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Conversations that wait for their verdict leave room in the engine, which others fill.
 _ADMITTED_BEYOND_RUNNING = 1.25
+# Its processes have nothing to save: whoever waits after Ctrl-C waits for this.
+_SECONDS_TO_END = 1.0
 
 
 class VllmEngine:
@@ -145,7 +147,7 @@ async def start_vllm(
     try:
         yield VllmEngine(llm, adapter)
     finally:
-        llm.shutdown()
+        llm.shutdown(timeout=_SECONDS_TO_END)
         # Its destructor would shut down once more, and fail if that is when the interpreter ends.
         vars(llm)["shutdown"] = lambda: None
 
